@@ -152,7 +152,7 @@ def worker(folder):
     files = [v for k, v in zip(vault[::2], vault[1::2]) if k in ("--vault-password-file", "--vault-pass-file")]
     loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=list(constants.DEFAULT_VAULT_IDENTITY_LIST) + ids,
                                                      vault_password_files=files, auto_prompt=False))
-    inventory = InventoryManager(loader=loader, sources=case["inventories"])
+    inventory = InventoryManager(loader=loader, sources=[i if "," in i else os.path.abspath(i) for i in case["inventories"]])
     variables = VariableManager(loader=loader, inventory=inventory, version_info=CLI.version_info(gitinfo=False))
     first = case["inventories"][0]
     playbook_dir = os.path.dirname(os.path.abspath(first)) if "," not in first else folder

@@ -82,6 +82,11 @@ def to_text(recorded):
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def absolute(extra, folder):
+    """Ansible looks for `@file` in the folder of the playbook, which here is an empty one."""
+    return "@" + os.path.join(folder, extra[1:]) if extra.startswith("@") else extra
+
+
 def record(folder):
     case = json.load(open(os.path.join(folder, "case.json"), encoding="utf-8"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")}
@@ -96,32 +101,47 @@ def record(folder):
         for inventory in case["inventories"]:
             options += ["-i", inventory]
         for extra in case.get("extra_vars", []):
-            options += ["-e", extra]
+            options += ["-e", absolute(extra, folder)]
         options += case.get("vault", [])
         if case.get("error"):
-            environment["ANSIBLE_INVENTORY_UNPARSED_FAILED"] = "1"
-            environment["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "1"
+            return record_refusal(folder, options, environment, empty)
         recorded = {}
-        program = shutil.which("ansible-inventory")
         for action in ("list", "graph"):
-            if action in case.get("skip", []) or (case.get("error") and action == "graph"):
+            if action in case.get("skip", []):
                 continue
-            done = subprocess.run([program, "--" + action, "--playbook-dir", empty] + options, cwd=folder,
-                                  env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if case.get("error"):
-                tail = [line for line in done.stderr.splitlines() if line.strip()]
-                recorded["error"] = "\n".join(tail)[:600] if done.returncode else "none: Ansible accepts this"
-                continue
+            done = ansible_inventory(action, folder, options, environment)
             if done.returncode:
                 raise SystemExit(f"{folder}: --{action} failed: {done.stderr}")
             recorded[action] = json.loads(done.stdout) if action == "list" else done.stdout.rstrip("\n")
-        if not case.get("error"):
-            done = subprocess.run([sys.executable, os.path.abspath(__file__), "--worker", folder], cwd=folder,
-                                  env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if done.returncode:
-                raise SystemExit(f"{folder}: {done.stderr[-3000:]}")
-            recorded.update(json.loads(done.stdout.rsplit("\x00", 1)[1]))
+        done = subprocess.run([sys.executable, os.path.abspath(__file__), "--worker", folder], cwd=folder,
+                              env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise SystemExit(f"{folder}: {done.stderr[-3000:]}")
+        recorded.update(json.loads(done.stdout.rsplit("\x00", 1)[1]))
     return json.loads(json.dumps(recorded, ensure_ascii=False).replace(folder, "{CASE}"))
+
+
+def ansible_inventory(action, folder, options, environment):
+    command = [shutil.which("ansible-inventory"), "--" + action, "--playbook-dir", environment["CORPUS_EMPTY"]]
+    return subprocess.run(command + options, cwd=folder, env=environment, capture_output=True, text=True,
+                          errors="replace", stdin=subprocess.DEVNULL)
+
+
+def record_refusal(folder, options, environment, empty):
+    """What Ansible says when every source must be readable, and what it lists when it may skip sources."""
+    # Messages are wrapped at hyphens, so the path must have none.
+    copy = os.path.join(empty, "c")
+    shutil.copytree(folder, copy)
+    options = [o.replace(folder, copy) for o in options]
+    strict = dict(environment, ANSIBLE_INVENTORY_UNPARSED_FAILED="1", ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="1")
+    done = ansible_inventory("list", copy, options, strict)
+    said = " ".join(done.stderr.replace(copy, "{CASE}").split())
+    kept = [part for part in said.split("[WARNING]: ") if " auto plugin:" not in part]
+    recorded = {"error": " ".join(kept)[:500].strip() if done.returncode else "none: Ansible accepts this"}
+    lenient = ansible_inventory("list", copy, options, environment)
+    if lenient.returncode == 0:
+        recorded["lenient_list"] = json.loads(lenient.stdout.replace(copy, "{CASE}"))
+    return recorded
 
 
 def worker(folder):
@@ -144,7 +164,7 @@ def worker(folder):
     init_plugin_loader()
     Display.warning = lambda *a, **k: None
     case = json.load(open(os.path.join(folder, "case.json"), encoding="utf-8"))
-    context.CLIARGS = ImmutableDict(extra_vars=tuple(case.get("extra_vars", [])), verbosity=0)
+    context.CLIARGS = ImmutableDict(extra_vars=tuple(absolute(e, folder) for e in case.get("extra_vars", [])), verbosity=0)
     loader = DataLoader()
     loader.set_basedir(os.environ["CORPUS_EMPTY"])
     vault = case.get("vault", [])

@@ -1,7 +1,13 @@
 //! YAML with spans, typed as PyYAML types it.
 //!
 //! PyYAML's rules differ from both YAML 1.1 and 1.2, and inventories rely on them. [`parse`] gives
-//! values with the place of each; [`emit`] writes them the way `to_yaml` and `to_nice_yaml` do.
+//! values with the place of each.
+
+mod build;
+mod hints;
+mod limits;
+mod tags;
+mod typing;
 
 use std::sync::Arc;
 
@@ -41,10 +47,19 @@ pub struct Document {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// Texts larger than this are refused: no file of an inventory is, and a mistaken one should not
+/// exhaust the memory.
+const LARGEST: usize = 64 << 20;
+
 /// Reads a text that holds at most one YAML document. `source` names it in spans.
 ///
 /// # Errors
 /// One diagnostic with the place, for text that is no YAML or beyond the limits of depth and size.
-pub fn parse(_text: &str, source: &Arc<Source>) -> Result<Document, Box<Diagnostic>> {
-    Err(Box::new(Diagnostic::error("yaml", "under construction").at(Span::whole(source.clone()))))
+pub fn parse(text: &str, source: &Arc<Source>) -> Result<Document, Box<Diagnostic>> {
+    if text.len() > LARGEST {
+        let message = format!("file is larger than {} MiB", LARGEST >> 20);
+        return Err(Box::new(Diagnostic::error("yaml-size", message).at(Span::whole(source.clone()))));
+    }
+    limits::check_nesting(text, source)?;
+    build::build(text.strip_prefix('\u{feff}').unwrap_or(text), source)
 }

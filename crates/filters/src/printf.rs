@@ -1,0 +1,257 @@
+//! Python's `%` formatting of texts.
+
+use kubespray_value::{Error, Value};
+use num_bigint::BigInt;
+use num_traits::{FromPrimitive, Signed};
+
+use crate::support::{entry, is_mapping, need_float, within_limit};
+
+#[derive(Default)]
+struct Spec {
+    left: bool,
+    sign: Option<char>,
+    zero: bool,
+    alternate: bool,
+    width: usize,
+    precision: Option<usize>,
+}
+
+struct Arguments<'a> {
+    values: &'a Value,
+    tuple: Option<&'a [Value]>,
+    used: usize,
+}
+
+impl Arguments<'_> {
+    fn next(&mut self) -> Result<Value, Error> {
+        let value = match self.tuple {
+            Some(items) => items.get(self.used).cloned(),
+            None if self.used == 0 => Some(self.values.clone()),
+            None => None,
+        };
+        self.used += 1;
+        value.ok_or_else(|| Error::of_type("not enough arguments for format string"))
+    }
+
+    fn next_size(&mut self) -> Result<i64, Error> {
+        self.next()?.as_i64().ok_or_else(|| Error::of_type("`*` wants an integer"))
+    }
+}
+
+/// `template % values`: a tuple holds several values, a map named ones, anything else is one value.
+pub(crate) fn format(template: &str, values: &Value) -> Result<String, Error> {
+    let tuple = match values {
+        Value::Tuple(items) => Some(items.as_slice()),
+        _ => None,
+    };
+    let mut arguments = Arguments { values, tuple, used: 0 };
+    let mut out = String::new();
+    let mut chars = template.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut named = None;
+        if chars.peek() == Some(&'(') {
+            chars.next();
+            let mut depth = 1;
+            let mut key = String::new();
+            for c in chars.by_ref() {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                if depth == 0 {
+                    break;
+                }
+                key.push(c);
+            }
+            if depth > 0 {
+                return Err(Error::of_value("incomplete format key"));
+            }
+            if !is_mapping(values) {
+                return Err(Error::of_type("format requires a mapping"));
+            }
+            let found = entry(values, &Value::str(key.clone()))?;
+            named = Some(
+                found.ok_or_else(|| Error::of_value(format!("format names `{key}`, which is not given")))?,
+            );
+        }
+        let mut spec = Spec::default();
+        while let Some(flag) = chars.next_if(|c| matches!(c, '-' | '+' | ' ' | '0' | '#')) {
+            match flag {
+                '-' => spec.left = true,
+                '+' => spec.sign = Some('+'),
+                ' ' => spec.sign = spec.sign.or(Some(' ')),
+                '0' => spec.zero = true,
+                _ => spec.alternate = true,
+            }
+        }
+        if chars.next_if_eq(&'*').is_some() {
+            let width = arguments.next_size()?;
+            spec.left |= width < 0;
+            spec.width = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
+        } else {
+            spec.width = digits(&mut chars).unwrap_or(0);
+        }
+        if chars.next_if_eq(&'.').is_some() {
+            spec.precision = Some(if chars.next_if_eq(&'*').is_some() {
+                usize::try_from(arguments.next_size()?).unwrap_or(0)
+            } else {
+                digits(&mut chars).unwrap_or(0)
+            });
+        }
+        within_limit(spec.width.max(spec.precision.unwrap_or(0)))?;
+        while chars.next_if(|c| matches!(c, 'h' | 'l' | 'L')).is_some() {}
+        let Some(kind) = chars.next() else { return Err(Error::of_value("incomplete format")) };
+        if kind == '%' {
+            out.push('%');
+            continue;
+        }
+        let value = match named {
+            Some(value) => value,
+            None => arguments.next()?,
+        };
+        out.push_str(&one(kind, &spec, &value)?);
+    }
+    let left_over = match tuple {
+        Some(items) => arguments.used < items.len(),
+        None => arguments.used == 0 && !is_mapping(values) && !matches!(values, Value::List(_)),
+    };
+    if left_over {
+        return Err(Error::of_type("not all arguments converted during string formatting"));
+    }
+    Ok(out)
+}
+
+fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<usize> {
+    let mut number = None;
+    while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
+        chars.next();
+        number = Some(number.unwrap_or(0_usize).saturating_mul(10).saturating_add(digit as usize));
+    }
+    number
+}
+
+fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, Error> {
+    if let Value::Undefined(undefined) = value {
+        return Err(undefined.error.clone());
+    }
+    Ok(match kind {
+        's' | 'r' | 'a' => {
+            let text = if kind == 's' { value.to_text() } else { value.repr() };
+            let text = match spec.precision {
+                Some(most) => text.chars().take(most).collect(),
+                None => text,
+            };
+            pad("", &text, spec, false)
+        }
+        'c' => {
+            let c = match value {
+                Value::Str(s) if s.chars().count() == 1 => s.chars().next(),
+                value => value.as_i64().and_then(|i| u32::try_from(i).ok()).and_then(char::from_u32),
+            };
+            let c = c.ok_or_else(|| Error::of_type("%c requires int or char"))?;
+            pad("", &c.to_string(), spec, false)
+        }
+        'd' | 'i' | 'u' => {
+            let int = match value {
+                Value::Float(f) => BigInt::from_f64(f.trunc()),
+                value => value.as_big(),
+            };
+            let int = int.ok_or_else(|| {
+                Error::of_type(format!(
+                    "%{kind} format: a real number is required, not `{}`",
+                    value.type_name()
+                ))
+            })?;
+            integer(&int, int.abs().to_string(), "", spec)
+        }
+        'x' | 'X' | 'o' => {
+            let int = value.as_big().ok_or_else(|| {
+                Error::of_type(format!("%{kind} format: an integer is required, not `{}`", value.type_name()))
+            })?;
+            let (digits, prefix) = match kind {
+                'x' => (int.abs().to_str_radix(16), "0x"),
+                'X' => (int.abs().to_str_radix(16).to_uppercase(), "0X"),
+                _ => (int.abs().to_str_radix(8), "0o"),
+            };
+            integer(&int, digits, if spec.alternate { prefix } else { "" }, spec)
+        }
+        'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
+            let float = need_float(value, &format!("the value of `%{kind}`"))?;
+            let text = real(kind, float.abs(), spec);
+            let sign = sign(float.is_sign_negative() && !float.is_nan(), spec);
+            pad(&sign, &text, spec, float.is_finite())
+        }
+        other => return Err(Error::of_value(format!("unsupported format character `{other}`"))),
+    })
+}
+
+fn sign(negative: bool, spec: &Spec) -> String {
+    if negative { "-".into() } else { spec.sign.map(String::from).unwrap_or_default() }
+}
+
+fn integer(int: &BigInt, mut digits: String, prefix: &str, spec: &Spec) -> String {
+    if let Some(least) = spec.precision {
+        digits = format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len())));
+    }
+    pad(&format!("{}{prefix}", sign(int.is_negative(), spec)), &digits, spec, true)
+}
+
+/// A float without sign in the form `f`, `e` or `g`.
+fn real(kind: char, float: f64, spec: &Spec) -> String {
+    let upper = kind.is_uppercase();
+    let text = if float.is_nan() {
+        "nan".to_owned()
+    } else if float.is_infinite() {
+        "inf".to_owned()
+    } else {
+        let precision = spec.precision.unwrap_or(6);
+        match kind.to_ascii_lowercase() {
+            'f' => format!("{float:.precision$}"),
+            'e' => exponent_form(float, precision),
+            _ => general(float, precision.max(1)),
+        }
+    };
+    if upper { text.to_uppercase() } else { text }
+}
+
+fn exponent_form(float: f64, precision: usize) -> String {
+    let text = format!("{float:.precision$e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+fn general(float: f64, precision: usize) -> String {
+    let exponent = format!("{float:.*e}", precision - 1);
+    let exponent: i64 = exponent.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let trim = |text: &str| {
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    if exponent < -4 || exponent >= precision as i64 {
+        let text = exponent_form(float, precision - 1);
+        match text.split_once('e') {
+            Some((digits, exponent)) => format!("{}e{exponent}", trim(digits)),
+            None => text,
+        }
+    } else {
+        let decimals = usize::try_from(precision as i64 - 1 - exponent).unwrap_or(0);
+        trim(&format!("{float:.decimals$}"))
+    }
+}
+
+fn pad(prefix: &str, text: &str, spec: &Spec, zeros: bool) -> String {
+    let missing = spec.width.saturating_sub(prefix.chars().count() + text.chars().count());
+    if spec.left {
+        format!("{prefix}{text}{}", " ".repeat(missing))
+    } else if spec.zero && zeros {
+        format!("{prefix}{}{text}", "0".repeat(missing))
+    } else {
+        format!("{}{prefix}{text}", " ".repeat(missing))
+    }
+}

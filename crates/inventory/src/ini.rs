@@ -76,8 +76,9 @@ pub(crate) fn parse(bytes: &[u8], source: &Arc<Source>) -> Result<Vec<Entry>, Br
                     half_read = entries.iter().any(|entry| !matches!(entry, Entry::Variable { .. }));
                 }
                 problems.push(*problem);
-                // What follows a broken section heading would only give echoes.
-                if line.text.starts_with('[') && line.text.ends_with(']') {
+                // What follows a broken section heading, or all of a YAML file, would only give echoes.
+                let is_heading = line.text.starts_with('[') && line.text.ends_with(']');
+                if is_heading || line.text.starts_with("---") || line.text.ends_with(':') {
                     break;
                 }
             }
@@ -158,7 +159,11 @@ impl Line<'_> {
             Some("vars") => Kind::Vars,
             Some(other) => {
                 let start = group.chars().count() + 2;
-                let meant = did_you_mean(other, ["children", "vars", "hosts"]).unwrap_or("vars");
+                let meant = match other {
+                    "child" | "groups" => "children",
+                    "host" => "hosts",
+                    _ => did_you_mean(other, ["children", "vars", "hosts"]).unwrap_or("vars"),
+                };
                 return Err(Box::new(
                     self.problem(format!("section `[{group}:{other}]` has an unknown kind `{other}`"))
                         .at(self.span(start, start + other.chars().count()))
@@ -193,7 +198,7 @@ impl Line<'_> {
             ));
         };
         let span = self.whole();
-        let value = self.value(value.trim(), &span)?;
+        let value = self.value(value.trim(), Kind::Vars, &span)?;
         Ok(Entry::Variable { name: name.trim().to_owned(), definition: Definition::new(value, span) })
     }
 
@@ -216,15 +221,16 @@ impl Line<'_> {
         for (index, word) in rest.iter().enumerate() {
             let span = self.span(word.column, end_of(index + 1));
             let Some((name, value)) = word.text.split_once('=') else {
-                return Err(Box::new(self.no_assignment(&word.text, span)));
+                let next = rest.get(index + 1).map(|next| next.text.as_str());
+                return Err(Box::new(self.no_assignment(&word.text, next, span)));
             };
-            let value = self.value(value, &span)?;
+            let value = self.value(value, Kind::Hosts, &span)?;
             vars.insert(name.to_owned(), Definition::new(value, span));
         }
         Ok(Entry::Host { names, port, vars: vars.into_iter().collect(), span: name_span })
     }
 
-    fn no_assignment(&self, word: &str, span: Span) -> Diagnostic {
+    fn no_assignment(&self, word: &str, next: Option<&str>, span: Span) -> Diagnostic {
         let problem =
             self.problem(format!("expected `name=value` behind a host name, got `{word}`")).at(span);
         if word.starts_with(';') {
@@ -234,11 +240,16 @@ impl Line<'_> {
         } else if self.text.ends_with(':') || self.text.contains(": ") {
             problem.hint("this looks like YAML: give the file the ending `.yaml`")
         } else {
-            problem.hint("quote a value that holds blanks")
+            match next.filter(|next| !next.contains('=')) {
+                Some(next) => {
+                    problem.hint(format!("write `{word}={next}`, and quote a value that holds blanks"))
+                }
+                None => problem.hint("quote a value that holds blanks"),
+            }
         }
     }
 
-    fn value(&self, text: &str, span: &Span) -> Result<Value, Box<Diagnostic>> {
+    fn value(&self, text: &str, kind: Kind, span: &Span) -> Result<Value, Box<Diagnostic>> {
         match literal::parse(text, Names::Python) {
             Ok(value) => Ok(value),
             Err(LiteralError::NotALiteral) => Ok(Value::str(text)),
@@ -246,11 +257,12 @@ impl Line<'_> {
                 let problem = Diagnostic::error("ini-value", format!("`{text}` is {what} in Python"))
                     .at(span.clone())
                     .because("INI values are Python literals, and no inventory can hold this one");
-                Err(Box::new(if text.starts_with("{{") {
-                    problem.hint(format!("quote the template: `\"{}\"`", text.replace('"', "'")))
-                } else {
-                    problem.hint("quote it twice to keep it as a text, or move it to a group_vars file")
-                }))
+                // On host lines the shell quotes go first (ANS-012).
+                let quoted = format!("\"{}\"", text.replace('"', "'"));
+                Err(Box::new(problem.hint(match kind {
+                    Kind::Hosts => format!("quote it twice to make it a text: `'{quoted}'`"),
+                    _ => format!("quote it to make it a text: `{quoted}`"),
+                })))
             }
         }
     }

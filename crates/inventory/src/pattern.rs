@@ -129,7 +129,7 @@ impl Inventory {
             }
         }
         if hosts.is_empty() && LOCALHOST.contains(&pattern) {
-            hosts.push(self.known_name(pattern).unwrap_or(pattern));
+            hosts.push(self.known_name(pattern).unwrap_or("localhost"));
         }
         if hosts.is_empty() && !any_group {
             return Err(Box::new(self.unknown(pattern)));
@@ -335,6 +335,7 @@ mod tests {
             ("ungrouped", ""),
             ("web3", "web3"),
             ("localhost", "localhost"),
+            ("127.0.0.1", "localhost"),
             ("dc", "db1 web3"),
         ] {
             assert_eq!(

@@ -8,9 +8,8 @@ use kubespray_diagnostics::{Diagnostic, Style, render};
 use kubespray_inventory::{Inventory, Options, Vault, VaultOptions};
 use serde_json::Value as Json;
 
-/// Groups two levels below another come in no stable order in Ansible (its sets order them by memory
-/// address), so these results are compared without order.
-const UNORDERED: [&str; 0] = [];
+/// Cases that Ansible takes though it cannot list them, and that are refused here (ANS-016).
+const REFUSED: [&str; 2] = ["ini-set-literals", "yaml-tags"];
 
 fn texts(json: &Json) -> Vec<String> {
     json.as_array().into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
@@ -102,13 +101,15 @@ fn every_case_reads_as_in_ansible() {
         // Cases name their files relative to their folder; this is the only test of its program.
         std::env::set_current_dir(folder).unwrap();
         let name = folder.file_name().unwrap().to_string_lossy();
-        if UNORDERED.contains(&&*name) {
+        cases += 1;
+        let case = read_json(&folder.join("case.json"));
+        if REFUSED.contains(&&*name) {
+            if load(&case).is_ok() {
+                failed.push(format!("{name}: accepted"));
+            }
             continue;
         }
-        cases += 1;
-        for difference in
-            differences(&read_json(&folder.join("case.json")), &read_json(&folder.join("expected.json")))
-        {
+        for difference in differences(&case, &read_json(&folder.join("expected.json"))) {
             failed.push(format!("{name}: {difference}"));
         }
     }

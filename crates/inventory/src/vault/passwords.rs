@@ -144,6 +144,8 @@ fn from_file(path: &Path, id: Option<&str>, vault: &Vault) -> Result<Vec<u8>, Bo
 
 fn from_script(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Box<Diagnostic>> {
     let shown = path.display();
+    // A bare name would be looked for in PATH.
+    let program = paths::absolute(path);
     let is_client = path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("-client"));
     let arguments: Vec<&OsStr> = match id {
         Some(id) if is_client => vec![OsStr::new("--vault-id"), OsStr::new(id)],
@@ -151,7 +153,7 @@ fn from_script(path: &Path, id: Option<&str>) -> Result<Vec<u8>, Box<Diagnostic>
     };
     let failed = |what: String| Box::new(problem(format!("the vault password script `{shown}` {what}")));
     let output =
-        process::run(path, &arguments, SCRIPT_TIMEOUT, LONGEST_PASSWORD).map_err(
+        process::run(&program, &arguments, SCRIPT_TIMEOUT, LONGEST_PASSWORD).map_err(
             |failure| match failure {
                 Failure::Start(error) => {
                     let mut failed = failed(format!("cannot be started: {}", paths::reason(&error)));

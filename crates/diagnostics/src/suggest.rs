@@ -38,7 +38,7 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
             }
         }
         // Ties go to the name that sorts first, so that the same input gives the same advice.
-        if score.is_finite() && best.is_none_or(|(s, n)| score < s || (score == s && candidate < n)) {
+        if score.is_finite() && best.is_none_or(|(s, n)| score.total_cmp(&s).then(candidate.cmp(n)).is_lt()) {
             best = Some((score, candidate));
         }
     }

@@ -77,7 +77,8 @@ pub(crate) fn parse(bytes: &[u8], source: &Arc<Source>) -> Result<Vec<Entry>, Br
                 }
                 problems.push(*problem);
                 // What follows a broken section heading, or all of a YAML file, would only give echoes.
-                let is_heading = line.text.starts_with('[') && line.text.ends_with(']');
+                let is_heading =
+                    line.text.starts_with('[') && (line.text.ends_with(']') || !line.text.contains(']'));
                 if is_heading || line.text.starts_with("---") || line.text.ends_with(':') {
                     break;
                 }
@@ -203,6 +204,13 @@ impl Line<'_> {
     }
 
     fn host(&self) -> Result<Entry, Box<Diagnostic>> {
+        if self.text.starts_with('[') && !self.text.contains(']') {
+            return Err(Box::new(
+                self.problem(format!("the section heading `{}` is not closed", self.text))
+                    .at(self.whole())
+                    .hint("a heading ends with `]`"),
+            ));
+        }
         let words = shell_words::split(self.text).map_err(|what| {
             self.problem(format!("cannot split this line: {what}"))
                 .at(self.whole())

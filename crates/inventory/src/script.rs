@@ -37,7 +37,8 @@ impl Script<'_> {
         let text = self.run(&["--list"])?;
         let span = Span::whole(Source::without_text(name.clone()));
         let printed = json::read(&text).map_err(|error| {
-            let problem = Diagnostic::error("script-output", format!("`{name}` printed no JSON: {error}"));
+            let why = error.message.trim_start_matches("JSON: ");
+            let problem = Diagnostic::error("script-output", format!("`{name}` printed no JSON: {why}"));
             let problem = problem.at(Span::whole(Source::new(name.clone(), text.clone())));
             match text.trim().lines().next() {
                 Some(first) => problem.because(format!("its output starts with: {}", paths::shorten(first))),

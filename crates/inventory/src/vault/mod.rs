@@ -9,6 +9,8 @@ mod passwords;
 use std::fmt;
 use std::sync::Arc;
 
+use kubespray_diagnostics::quoted_list;
+
 use cipher::KeyCache;
 pub use passwords::{Ask, VaultOptions};
 
@@ -35,7 +37,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text could not be decrypted. Holds nothing secret.
+/// Why a text could not be decrypted. Holds nothing secret; its text fits behind "is".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VaultError {
     /// No password was given.
@@ -58,9 +60,10 @@ impl fmt::Display for VaultError {
         match self {
             Self::NoPassword => f.write_str("encrypted, and no vault password was given"),
             Self::WrongPassword { id, tried } => {
-                write!(f, "no given vault password opens it (its id is `{id}`; tried: {})", tried.join(", "))
+                let tried = quoted_list(tried, 10);
+                write!(f, "encrypted with another password (its vault id is `{id}`; tried: {tried})")
             }
-            Self::Format(what) => write!(f, "damaged vault text: {what}"),
+            Self::Format(what) => write!(f, "a damaged vault text: {what}"),
             Self::Cipher(name) => write!(f, "encrypted with `{name}`; only `AES256` is known"),
         }
     }

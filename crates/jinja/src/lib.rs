@@ -4,6 +4,20 @@
 //! worth comes from a [`Scope`], what its filters do from a [`Library`]; this crate knows neither
 //! inventories nor any filter.
 
+mod access;
+mod ast;
 mod call;
+mod evaluator;
+mod format;
+mod lexer;
+mod methods;
+mod names;
+mod operators;
+mod output;
+mod parser;
+mod syntax;
+mod template;
 
 pub use call::{Args, Context, Filter, Function, Library, Scope, Test, World};
+pub use syntax::{Syntax, SyntaxError, may_be_template};
+pub use template::Template;

@@ -1,0 +1,557 @@
+//! Methods of Python's types that templates call.
+
+use std::sync::Arc;
+
+use kubespray_value::{Error, Map, Value};
+
+use crate::call::Args;
+use crate::format;
+
+const TEXT: &[&str] = &[
+    "capitalize", "casefold", "center", "count", "encode", "endswith", "expandtabs", "find", "format", "format_map",
+    "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric",
+    "isprintable", "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix",
+    "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines",
+    "startswith", "strip", "swapcase", "title", "upper", "zfill",
+];
+const MAP: &[&str] =
+    &["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
+const LIST: &[&str] =
+    &["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
+
+/// Whether a value has a method of this name.
+pub(crate) fn is_method(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Str(_) => TEXT.contains(&name),
+        Value::Map(_) => MAP.contains(&name),
+        Value::Object(_) => matches!(name, "get" | "items" | "keys" | "values"),
+        Value::List(_) => LIST.contains(&name),
+        Value::Tuple(_) => matches!(name, "count" | "index"),
+        Value::Bytes(_) => matches!(name, "decode" | "hex"),
+        Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => matches!(name, "bit_length" | "conjugate"),
+        Value::Float(_) => matches!(name, "is_integer" | "hex"),
+        Value::Date(_) | Value::DateTime(_) => matches!(name, "isoformat" | "strftime" | "weekday" | "isoweekday"),
+        _ => false,
+    }
+}
+
+/// Whether a method changes the value it is called on.
+pub(crate) fn changes(value: &Value, name: &str) -> bool {
+    match value {
+        Value::List(_) => {
+            matches!(name, "append" | "clear" | "extend" | "insert" | "pop" | "remove" | "reverse" | "sort")
+        }
+        Value::Map(_) => matches!(name, "clear" | "pop" | "popitem" | "setdefault" | "update"),
+        _ => false,
+    }
+}
+
+/// Calls a method that changes nothing.
+pub(crate) fn call(value: &Value, name: &str, args: &Args) -> Result<Value, Error> {
+    for argument in args.positional.iter().chain(args.named.iter().map(|(_, value)| value)) {
+        if let Value::Undefined(undefined) = argument
+            && name != "get"
+        {
+            return Err(undefined.error.clone());
+        }
+    }
+    match value {
+        Value::Str(text) => text_method(text, name, args),
+        Value::Map(map) => map_method(map, name, args),
+        Value::Object(object) => {
+            let keys = object.keys();
+            match name {
+                "get" => {
+                    let key = args.require(0, "key")?;
+                    Ok(object.get(key)?.unwrap_or_else(|| args.get(1, "default").cloned().unwrap_or(Value::None)))
+                }
+                _ => {
+                    let mut map = Map::new();
+                    for key in keys {
+                        if let Some(value) = object.get(&key)? {
+                            map.insert(key, value);
+                        }
+                    }
+                    map_method(&map, name, args)
+                }
+            }
+        }
+        Value::List(items) | Value::Tuple(items) => list_method(items, name, args),
+        Value::Bytes(bytes) => match name {
+            "decode" => String::from_utf8(bytes.to_vec())
+                .map(Value::from)
+                .map_err(|_| Error::of_value("bytes are no UTF-8 text")),
+            _ => Ok(Value::from(bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")))),
+        },
+        Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => match name {
+            "bit_length" => Ok(Value::from(value.as_big().map_or(0, |int| int.bits()) as usize)),
+            _ => Ok(value.clone()),
+        },
+        Value::Float(float) => match name {
+            "is_integer" => Ok(Value::Bool(float.fract() == 0.0)),
+            _ => Err(no_method(value, name)),
+        },
+        Value::Date(date) => date_method(*date, None, name, args),
+        Value::DateTime(datetime) => {
+            if name == "isoformat" {
+                return Ok(Value::from(datetime.text('T')));
+            }
+            date_method(datetime.civil.date(), Some(datetime.civil), name, args)
+        }
+        other => Err(no_method(other, name)),
+    }
+}
+
+pub(crate) fn no_method(value: &Value, name: &str) -> Error {
+    Error::undefined(format!("`{} object` has no attribute `{name}`", value.type_name()))
+}
+
+fn date_method(
+    date: jiff::civil::Date,
+    datetime: Option<jiff::civil::DateTime>,
+    name: &str,
+    args: &Args,
+) -> Result<Value, Error> {
+    match name {
+        "isoformat" => Ok(Value::from(date.to_string())),
+        "weekday" => Ok(Value::Int(date.weekday().to_monday_zero_offset().into())),
+        "isoweekday" => Ok(Value::Int(date.weekday().to_monday_one_offset().into())),
+        _ => {
+            let layout = text_of(args.require(0, "format")?)?;
+            let datetime = datetime.unwrap_or_else(|| date.at(0, 0, 0, 0));
+            jiff::fmt::strtime::format(layout, datetime)
+                .map(Value::from)
+                .map_err(|error| Error::of_value(format!("strftime: {error}")))
+        }
+    }
+}
+
+fn text_of(value: &Value) -> Result<&str, Error> {
+    value.as_str().ok_or_else(|| Error::of_type(format!("must be str, not {}", value.type_name())))
+}
+
+fn integer(args: &Args, position: usize, name: &str, default: i64) -> Result<i64, Error> {
+    match args.get(position, name) {
+        None => Ok(default),
+        Some(value) => value
+            .as_i64()
+            .ok_or_else(|| Error::of_type(format!("`{}` object cannot be interpreted as an integer", value.type_name()))),
+    }
+}
+
+fn texts(parts: Vec<String>) -> Value {
+    Value::list(parts.into_iter().map(Value::from).collect())
+}
+
+fn predicate(text: &str, test: impl Fn(char) -> bool) -> Value {
+    Value::Bool(!text.is_empty() && text.chars().all(test))
+}
+
+/// Whether all letters with a case are of one case, and there is one.
+fn cased(text: &str, right: fn(char) -> bool, wrong: fn(char) -> bool) -> Value {
+    Value::Bool(text.chars().any(right) && !text.chars().any(wrong))
+}
+
+fn strip_set<'a>(text: &'a str, args: &Args, left: bool, right: bool) -> Result<&'a str, Error> {
+    let set: Option<Vec<char>> = match args.get(0, "chars") {
+        None | Some(Value::None) => None,
+        Some(value) => Some(text_of(value)?.chars().collect()),
+    };
+    let matches = |c: char| set.as_ref().map_or(c.is_whitespace(), |set| set.contains(&c));
+    let text = if left { text.trim_start_matches(matches) } else { text };
+    Ok(if right { text.trim_end_matches(matches) } else { text })
+}
+
+/// Start and end of a search as byte offsets of a text.
+fn window<'a>(text: &'a str, args: &Args) -> Result<(usize, &'a str), Error> {
+    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let place = |index: i64| (if index < 0 { index + length } else { index }).clamp(0, length);
+    let start = place(integer(args, 1, "start", 0)?);
+    let end = place(integer(args, 2, "end", length)?);
+    let byte = |index: i64| {
+        text.char_indices().nth(usize::try_from(index).unwrap_or(0)).map_or(text.len(), |(at, _)| at)
+    };
+    Ok((usize::try_from(start).unwrap_or(0), text.get(byte(start)..byte(end)).unwrap_or("")))
+}
+
+fn find(text: &str, args: &Args, last: bool) -> Result<i64, Error> {
+    let (start, part) = window(text, args)?;
+    let wanted = text_of(args.require(0, "sub")?)?;
+    let at = if last { part.rfind(wanted) } else { part.find(wanted) };
+    Ok(at.and_then(|at| part.get(..at)).map_or(-1, |before| {
+        i64::try_from(start + before.chars().count()).unwrap_or(i64::MAX)
+    }))
+}
+
+fn any_of(text: &str, args: &Args, test: fn(&str, &str) -> bool) -> Result<Value, Error> {
+    let (_, part) = window(text, args)?;
+    let wanted = args.require(0, "prefix")?;
+    match wanted {
+        Value::Tuple(items) => {
+            for item in items.iter() {
+                if test(part, text_of(item)?) {
+                    return Ok(Value::Bool(true));
+                }
+            }
+            Ok(Value::Bool(false))
+        }
+        other => Ok(Value::Bool(test(part, text_of(other)?))),
+    }
+}
+
+fn split(text: &str, args: &Args, from_right: bool) -> Result<Value, Error> {
+    let most = usize::try_from(integer(args, 1, "maxsplit", -1)?).unwrap_or(usize::MAX);
+    let mut parts: Vec<String> = Vec::new();
+    match args.get(0, "sep") {
+        None | Some(Value::None) => {
+            let mut rest = text.trim();
+            while !rest.is_empty() {
+                let cut = if from_right { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
+                let (Some(at), true) = (cut, parts.len() < most) else {
+                    parts.push(if from_right { rest.trim_end() } else { rest.trim_start() }.to_owned());
+                    break;
+                };
+                if from_right {
+                    let width = rest.get(at..).and_then(|r| r.chars().next()).map_or(1, char::len_utf8);
+                    parts.push(rest.get(at + width..).unwrap_or("").to_owned());
+                    rest = rest.get(..at).unwrap_or("").trim_end();
+                } else {
+                    parts.push(rest.get(..at).unwrap_or("").to_owned());
+                    rest = rest.get(at..).unwrap_or("").trim_start();
+                }
+            }
+            // The blanks at the uncut end stay when the limit is reached.
+            if !from_right && parts.len() > most {
+                let kept = text.trim_start();
+                if let (Some(last), Some(tail)) = (parts.last_mut(), kept.len().checked_sub(text.trim().len())) {
+                    last.push_str(kept.get(kept.len() - tail..).unwrap_or(""));
+                }
+            }
+        }
+        Some(separator) => {
+            let separator = text_of(separator)?;
+            if separator.is_empty() {
+                return Err(Error::of_value("empty separator"));
+            }
+            let count = most.saturating_add(1);
+            parts = if from_right {
+                text.rsplitn(count, separator).map(str::to_owned).collect()
+            } else {
+                text.splitn(count, separator).map(str::to_owned).collect()
+            };
+        }
+    }
+    if from_right {
+        parts.reverse();
+    }
+    Ok(texts(parts))
+}
+
+fn pad(text: &str, args: &Args, left: bool, right: bool) -> Result<Value, Error> {
+    let width = usize::try_from(integer(args, 0, "width", 0)?).unwrap_or(0);
+    let fill = match args.get(1, "fillchar") {
+        None => ' ',
+        Some(value) => {
+            let mut chars = text_of(value)?.chars();
+            match (chars.next(), chars.next()) {
+                (Some(fill), None) => fill,
+                _ => return Err(Error::of_type("the fill character must be exactly one character long")),
+            }
+        }
+    };
+    format::within_limit(width)?;
+    let missing = width.saturating_sub(text.chars().count());
+    let before = match (left, right) {
+        // Python puts the odd blank of a centred text to the left when the width is odd.
+        (true, true) => missing / 2 + (missing & width & 1),
+        (true, false) => missing,
+        _ => 0,
+    };
+    let blanks = |count: usize| fill.to_string().repeat(count);
+    Ok(Value::from(format!("{}{text}{}", blanks(before), blanks(missing - before))))
+}
+
+/// Upper case behind everything that is no letter, lower case else.
+fn title(text: &str) -> String {
+    let mut out = String::new();
+    let mut in_word = false;
+    for c in text.chars() {
+        if in_word { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        in_word = c.is_alphabetic();
+    }
+    out
+}
+
+fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
+    let first = |name: &str| args.require(0, name).and_then(text_of);
+    Ok(match name {
+        "upper" => Value::from(text.to_uppercase()),
+        "lower" | "casefold" => Value::from(text.to_lowercase()),
+        "title" => Value::from(title(text)),
+        "capitalize" => {
+            let mut chars = text.chars();
+            let head: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+            Value::from(head + &chars.as_str().to_lowercase())
+        }
+        "swapcase" => Value::from(text.chars().fold(String::new(), |mut out, c| {
+            if c.is_uppercase() { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+            out
+        })),
+        "strip" => Value::str(strip_set(text, args, true, true)?),
+        "lstrip" => Value::str(strip_set(text, args, true, false)?),
+        "rstrip" => Value::str(strip_set(text, args, false, true)?),
+        "split" => split(text, args, false)?,
+        "rsplit" => split(text, args, true)?,
+        "splitlines" => {
+            let keep = args.get(0, "keepends").map_or(Ok(false), Value::truthy)?;
+            let lines = text.split_inclusive('\n').map(|line| if keep { line } else { line.trim_end_matches(['\n', '\r']) });
+            texts(lines.map(str::to_owned).collect())
+        }
+        "startswith" => any_of(text, args, |text, part| text.starts_with(part))?,
+        "endswith" => any_of(text, args, |text, part| text.ends_with(part))?,
+        "replace" => {
+            let (old, new) = (first("old")?, text_of(args.require(1, "new")?)?);
+            match usize::try_from(integer(args, 2, "count", -1)?) {
+                Ok(count) => Value::from(text.replacen(old, new, count)),
+                Err(_) => Value::from(text.replace(old, new)),
+            }
+        }
+        "find" => Value::Int(find(text, args, false)?),
+        "rfind" => Value::Int(find(text, args, true)?),
+        "index" | "rindex" => match find(text, args, name == "rindex")? {
+            -1 => return Err(Error::of_value("substring not found")),
+            at => Value::Int(at),
+        },
+        "count" => {
+            let part = first("sub")?;
+            let (_, text) = window(text, args)?;
+            Value::from(if part.is_empty() { text.chars().count() + 1 } else { text.matches(part).count() })
+        }
+        "join" => {
+            let mut parts = Vec::new();
+            for item in args.require(0, "iterable")?.iterate()? {
+                match item {
+                    Value::Str(part) => parts.push(part.as_str().to_owned()),
+                    other => {
+                        return Err(Error::of_type(format!("expected str instance, {} found", other.type_name())));
+                    }
+                }
+            }
+            Value::from(parts.join(text))
+        }
+        "format" => Value::from(format::format(text, &args.positional, &|name| args.named(name).cloned())?),
+        "format_map" => {
+            let map = args.require(0, "mapping")?.clone();
+            Value::from(format::format(text, &[], &|name| map.as_map().and_then(|map| map.get(name)).cloned())?)
+        }
+        "isdigit" | "isdecimal" | "isnumeric" => predicate(text, char::is_numeric),
+        "isalpha" => predicate(text, char::is_alphabetic),
+        "isalnum" => predicate(text, char::is_alphanumeric),
+        "isspace" => predicate(text, char::is_whitespace),
+        "isascii" => Value::Bool(text.is_ascii()),
+        "isprintable" => Value::Bool(!text.chars().any(char::is_control)),
+        "islower" => cased(text, char::is_lowercase, char::is_uppercase),
+        "isupper" => cased(text, char::is_uppercase, char::is_lowercase),
+        "istitle" => Value::Bool(title(text) == text && text.chars().any(char::is_alphabetic)),
+        "isidentifier" => Value::Bool(
+            text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+                && text.chars().all(|c| c.is_alphanumeric() || c == '_'),
+        ),
+        "zfill" => {
+            let width = usize::try_from(integer(args, 0, "width", 0)?).unwrap_or(0);
+            format::within_limit(width)?;
+            let (sign, digits) = match text.strip_prefix(['-', '+']) {
+                Some(digits) => (text.get(..1).unwrap_or(""), digits),
+                None => ("", text),
+            };
+            let zeros = "0".repeat(width.saturating_sub(text.chars().count()));
+            Value::from(format!("{sign}{zeros}{digits}"))
+        }
+        "center" => pad(text, args, true, true)?,
+        "ljust" => pad(text, args, false, true)?,
+        "rjust" => pad(text, args, true, false)?,
+        "partition" | "rpartition" => {
+            let separator = first("sep")?;
+            let cut = if name == "partition" { text.split_once(separator) } else { text.rsplit_once(separator) };
+            let (a, b, c) = match cut {
+                Some((a, c)) => (a, separator, c),
+                None if name == "partition" => (text, "", ""),
+                None => ("", "", text),
+            };
+            Value::tuple(vec![a.into(), b.into(), c.into()])
+        }
+        "removeprefix" => Value::str(text.strip_prefix(first("prefix")?).unwrap_or(text)),
+        "removesuffix" => Value::str(text.strip_suffix(first("suffix")?).unwrap_or(text)),
+        "expandtabs" => {
+            let size = usize::try_from(integer(args, 0, "tabsize", 8)?).unwrap_or(0);
+            format::within_limit(size)?;
+            let mut out = String::new();
+            let mut column = 0;
+            for c in text.chars() {
+                match c {
+                    '\t' => {
+                        let blanks = if size == 0 { 0 } else { size - column % size };
+                        out.push_str(&" ".repeat(blanks));
+                        column += blanks;
+                    }
+                    c => {
+                        out.push(c);
+                        column = if c == '\n' { 0 } else { column + 1 };
+                    }
+                }
+            }
+            Value::from(out)
+        }
+        "encode" => Value::Bytes(text.as_bytes().into()),
+        _ => return Err(no_method(&Value::str(text), name)),
+    })
+}
+
+fn map_method(map: &Map, name: &str, args: &Args) -> Result<Value, Error> {
+    Ok(match name {
+        "get" => {
+            let key = args.require(0, "key")?;
+            if let Value::Undefined(undefined) = key {
+                return Err(undefined.error.clone());
+            }
+            map.get(key).cloned().unwrap_or_else(|| args.get(1, "default").cloned().unwrap_or(Value::None))
+        }
+        "items" => view("dict_items", map.iter().map(|(k, v)| Value::tuple(vec![k.clone(), v.clone()])).collect()),
+        "keys" => view("dict_keys", map.keys().cloned().collect()),
+        "values" => view("dict_values", map.values().cloned().collect()),
+        "copy" => Value::map(map.clone()),
+        "fromkeys" => {
+            let value = args.get(1, "value").cloned().unwrap_or(Value::None);
+            let keys = args.require(0, "iterable")?.iterate()?;
+            Value::map(keys.into_iter().map(|key| (key, value.clone())).collect())
+        }
+        _ => return Err(no_method(&Value::map(map.clone()), name)),
+    })
+}
+
+/// What Python shows as `dict_keys([…])`.
+pub(crate) fn view(type_name: &'static str, items: Vec<Value>) -> Value {
+    let repr = format!("{type_name}({})", Value::list(items.clone()).repr());
+    Value::View(Arc::new(kubespray_value::View { repr, type_name, items }))
+}
+
+fn list_method(items: &[Value], name: &str, args: &Args) -> Result<Value, Error> {
+    let wanted = || args.require(0, "value");
+    Ok(match name {
+        "count" => {
+            let wanted = wanted()?;
+            Value::from(items.iter().filter(|item| *item == wanted).count())
+        }
+        "index" => {
+            let wanted = wanted()?;
+            let at = items.iter().position(|item| item == wanted);
+            Value::from(at.ok_or_else(|| Error::of_value(format!("{} is not in list", wanted.repr())))?)
+        }
+        "copy" => Value::list(items.to_vec()),
+        _ => return Err(no_method(&Value::list(items.to_vec()), name)),
+    })
+}
+
+/// Calls a method that changes the value, in place; gives what the call gives.
+pub(crate) fn change(value: &mut Value, name: &str, args: &Args) -> Result<Value, Error> {
+    match value {
+        Value::List(items) => change_list(Arc::make_mut(items), name, args),
+        Value::Map(map) => change_map(Arc::make_mut(map), name, args),
+        other => Err(no_method(other, name)),
+    }
+}
+
+fn change_list(items: &mut Vec<Value>, name: &str, args: &Args) -> Result<Value, Error> {
+    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    match name {
+        "append" => items.push(args.require(0, "object")?.clone()),
+        "extend" => items.extend(args.require(0, "iterable")?.iterate()?),
+        "clear" => items.clear(),
+        "reverse" => items.reverse(),
+        "insert" => {
+            let index = integer(args, 0, "index", 0)?;
+            let index = (if index < 0 { index + length } else { index }).clamp(0, length);
+            items.insert(usize::try_from(index).unwrap_or(0), args.require(1, "object")?.clone());
+        }
+        "pop" => {
+            let index = integer(args, 0, "index", -1)?;
+            let index = if index < 0 { index + length } else { index };
+            return match usize::try_from(index).ok().filter(|index| *index < items.len()) {
+                Some(index) => Ok(items.remove(index)),
+                None => Err(Error::of_value("pop index out of range")),
+            };
+        }
+        "remove" => {
+            let wanted = args.require(0, "value")?;
+            match items.iter().position(|item| item == wanted) {
+                Some(index) => drop(items.remove(index)),
+                None => return Err(Error::of_value("list.remove(x): x not in list")),
+            }
+        }
+        "sort" => {
+            let mut failed = None;
+            // Sorting a copy keeps the list as it was where two elements have no order.
+            let mut sorted = items.clone();
+            sorted.sort_by(|a, b| {
+                a.compare(b).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    std::cmp::Ordering::Equal
+                })
+            });
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if args.named("reverse").map_or(Ok(false), Value::truthy)? {
+                sorted.reverse();
+            }
+            *items = sorted;
+        }
+        _ => return Err(no_method(&Value::list(Vec::new()), name)),
+    }
+    Ok(Value::None)
+}
+
+fn change_map(map: &mut Map, name: &str, args: &Args) -> Result<Value, Error> {
+    match name {
+        "update" => {
+            if let Some(other) = args.positional.first() {
+                match other {
+                    Value::Map(other) => map.extend(other.iter().map(|(k, v)| (k.clone(), v.clone()))),
+                    pairs => {
+                        for pair in pairs.iterate()? {
+                            match pair.as_sequence() {
+                                Some([key, value]) => drop(map.insert(key.clone(), value.clone())),
+                                _ => return Err(Error::of_value("update wants a map or a list of pairs")),
+                            }
+                        }
+                    }
+                }
+            }
+            for (key, value) in &args.named {
+                map.insert(Value::str(key.clone()), value.clone());
+            }
+            Ok(Value::None)
+        }
+        "clear" => {
+            map.clear();
+            Ok(Value::None)
+        }
+        "pop" => {
+            let key = args.require(0, "key")?;
+            match map.shift_remove(key).or_else(|| args.get(1, "default").cloned()) {
+                Some(value) => Ok(value),
+                None => Err(Error::undefined(format!("no key {}", key.repr()))),
+            }
+        }
+        "popitem" => match map.pop() {
+            Some((key, value)) => Ok(Value::tuple(vec![key, value])),
+            None => Err(Error::of_value("popitem: map is empty")),
+        },
+        "setdefault" => {
+            let key = args.require(0, "key")?.clone();
+            let default = args.get(1, "default").cloned().unwrap_or(Value::None);
+            Ok(map.entry(key).or_insert(default).clone())
+        }
+        _ => Err(no_method(&Value::map(Map::new()), name)),
+    }
+}

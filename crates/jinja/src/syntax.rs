@@ -1,0 +1,50 @@
+//! How templates are written, and why one cannot be read.
+
+use std::fmt;
+
+/// Options of the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syntax {
+    /// Whether the line break behind a block or comment is dropped.
+    pub trim_blocks: bool,
+    /// Whether blanks in front of a block or comment that starts a line are dropped.
+    pub lstrip_blocks: bool,
+}
+
+impl Syntax {
+    /// What Ansible uses for values of variables.
+    pub const ANSIBLE: Self = Self { trim_blocks: true, lstrip_blocks: false };
+}
+
+/// A template that cannot be read. Lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// What is wrong.
+    pub message: String,
+    /// Line in the template.
+    pub line: usize,
+    /// Column in characters.
+    pub column: usize,
+}
+
+impl SyntaxError {
+    pub(crate) fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
+        let before = text.get(..offset.min(text.len())).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        Self { message: message.into(), line, column }
+    }
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// Whether a text holds anything that a template could be made of.
+pub fn may_be_template(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| matches!(pair, b"{{" | b"{%" | b"{#"))
+}

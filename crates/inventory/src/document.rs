@@ -118,12 +118,11 @@ pub(crate) fn parse(
 ) -> Result<Option<Arc<Node>>, Box<Diagnostic>> {
     let plain = text.as_str();
     // Ansible tries JSON first. The numbers of the two differ: `1e3` is a text in YAML.
-    if plain.trim_start().starts_with(['{', '[']) {
-        if let Ok(value) = json::read(plain) {
-            let places = kubespray_yaml::parse(plain, &text.source).ok().and_then(|document| document.root);
-            let whole = Span::whole(text.source.clone());
-            return Ok(Some(with_places(decode_hooks(value), places.as_deref(), &whole)));
-        }
+    let json = plain.trim_start().starts_with(['{', '[']).then(|| json::read(plain));
+    if let Some(Ok(value)) = json {
+        let places = kubespray_yaml::parse(plain, &text.source).ok().and_then(|document| document.root);
+        let whole = Span::whole(text.source.clone());
+        return Ok(Some(with_places(decode_hooks(value), places.as_deref(), &whole)));
     }
     let document = kubespray_yaml::parse(plain, &text.source)?;
     warnings.extend(document.warnings);

@@ -54,17 +54,15 @@ fn read_one(
         .map_err(|what| problem(format!("cannot split `{}`: {what}", paths::shorten(argument))))?;
     let mut vars = Vec::new();
     for word in words {
-        match key_values::assignment(&word) {
-            Some((name, value)) => vars.push((name, Definition::new(Value::str(value), span.clone()))),
-            None => {
-                let word = word.trim();
-                let remark =
-                    Diagnostic::warning("extra-vars", format!("`{word}` is no `name=value`: skipped"));
-                problems.push(remark.hint(format!(
-                    "write `name=value`, a JSON map, or `@{word}` for a file; quote values that hold blanks"
-                )));
-            }
+        if let Some((name, value)) = key_values::assignment(&word) {
+            vars.push((name, Definition::new(Value::str(value), span.clone())));
+            continue;
         }
+        let word = word.trim();
+        let remark = Diagnostic::warning("extra-vars", format!("`{word}` is no `name=value`: skipped"));
+        problems.push(remark.hint(format!(
+            "write `name=value`, a JSON map, or `@{word}` for a file; quote values that hold blanks"
+        )));
     }
     Ok(vars)
 }

@@ -106,29 +106,28 @@ impl Graph {
         port: Option<&Value>,
         at: &Span,
     ) -> usize {
-        let id = match self.hosts.get_index_of(name) {
-            Some(id) => id,
-            None => {
-                let mut vars = Vars::new();
-                if let Some(port) = port.filter(|port| port.as_i64() != Some(0)) {
-                    vars.insert("ansible_port".into(), Definition::new(port.clone(), at.clone()));
-                }
-                let host = Host {
-                    groups: Vec::new(),
-                    vars,
-                    inventory_file: self.current.file.clone(),
-                    inventory_dir: self.current.dir.clone(),
-                    origin: at.clone(),
-                };
-                let id = self.hosts.insert_full(name.to_owned(), host).0;
-                if LOCALHOST.contains(&name) && self.localhost.is_none() {
-                    self.localhost = Some(id);
-                }
-                id
-            }
-        };
+        let id = self.hosts.get_index_of(name).unwrap_or_else(|| self.new_host(name, port, at));
         if let Some(group) = group {
             self.join(group, id);
+        }
+        id
+    }
+
+    fn new_host(&mut self, name: &str, port: Option<&Value>, at: &Span) -> usize {
+        let mut vars = Vars::new();
+        if let Some(port) = port.filter(|port| port.as_i64() != Some(0)) {
+            vars.insert("ansible_port".into(), Definition::new(port.clone(), at.clone()));
+        }
+        let host = Host {
+            groups: Vec::new(),
+            vars,
+            inventory_file: self.current.file.clone(),
+            inventory_dir: self.current.dir.clone(),
+            origin: at.clone(),
+        };
+        let id = self.hosts.insert_full(name.to_owned(), host).0;
+        if LOCALHOST.contains(&name) && self.localhost.is_none() {
+            self.localhost = Some(id);
         }
         id
     }

@@ -131,17 +131,13 @@ impl Line<'_> {
         self.span(0, self.text.chars().count())
     }
 
-    fn problem(&self, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error("ini-syntax", message)
-    }
-
     fn entry(&self, kind: Kind) -> Result<Entry, Box<Diagnostic>> {
         if let Some((group, word)) = section(self.text) {
             return self.section(group, word);
         }
         if self.text.starts_with('[') && self.text.ends_with(']') {
             return Err(Box::new(
-                self.problem(format!("`{}` is no section heading", self.text))
+                problem(format!("`{}` is no section heading", self.text))
                     .at(self.whole())
                     .hint("write `[group]`, `[group:vars]` or `[group:children]`, without blanks"),
             ));
@@ -166,7 +162,7 @@ impl Line<'_> {
                     _ => did_you_mean(other, ["children", "vars", "hosts"]).unwrap_or("vars"),
                 };
                 return Err(Box::new(
-                    self.problem(format!("section `[{group}:{other}]` has an unknown kind `{other}`"))
+                    problem(format!("section `[{group}:{other}]` has an unknown kind `{other}`"))
                         .at(self.span(start, start + other.chars().count()))
                         .because("the kinds are `hosts`, `children` and `vars`")
                         .hint(format!("did you mean `[{group}:{meant}]`?")),
@@ -178,8 +174,7 @@ impl Line<'_> {
 
     fn child(&self) -> Result<Entry, Box<Diagnostic>> {
         let Some(name) = child_name(self.text) else {
-            let mut problem = self
-                .problem(format!("expected the name of a group, got `{}`", self.text))
+            let mut problem = problem(format!("expected the name of a group, got `{}`", self.text))
                 .at(self.whole())
                 .hint("a `:children` section holds one group name per line, and nothing else");
             if self.text.contains('=') {
@@ -193,31 +188,31 @@ impl Line<'_> {
     fn variable(&self) -> Result<Entry, Box<Diagnostic>> {
         let Some((name, value)) = self.text.split_once('=') else {
             return Err(Box::new(
-                self.problem(format!("expected `name=value`, got `{}`", self.text))
+                problem(format!("expected `name=value`, got `{}`", self.text))
                     .at(self.whole())
                     .hint("a `:vars` section holds one `name=value` per line"),
             ));
         };
         let span = self.whole();
-        let value = self.value(value.trim(), Kind::Vars, &span)?;
+        let value = self::value(value.trim(), Kind::Vars, &span)?;
         Ok(Entry::Variable { name: name.trim().to_owned(), definition: Definition::new(value, span) })
     }
 
     fn host(&self) -> Result<Entry, Box<Diagnostic>> {
         if self.text.starts_with('[') && !self.text.contains(']') {
             return Err(Box::new(
-                self.problem(format!("the section heading `{}` is not closed", self.text))
+                problem(format!("the section heading `{}` is not closed", self.text))
                     .at(self.whole())
                     .hint("a heading ends with `]`"),
             ));
         }
         let words = shell_words::split(self.text).map_err(|what| {
-            self.problem(format!("cannot split this line: {what}"))
+            problem(format!("cannot split this line: {what}"))
                 .at(self.whole())
                 .hint("quote a value that holds quotation marks, or escape them with a backslash")
         })?;
         let Some((first, rest)) = words.split_first() else {
-            return Err(Box::new(self.problem("expected a host name").at(self.whole())));
+            return Err(Box::new(problem("expected a host name").at(self.whole())));
         };
         let end_of = |index: usize| match words.get(index + 1) {
             Some(next) => next.column.saturating_sub(1),
@@ -232,15 +227,14 @@ impl Line<'_> {
                 let next = rest.get(index + 1).map(|next| next.text.as_str());
                 return Err(Box::new(self.no_assignment(&word.text, next, span)));
             };
-            let value = self.value(value, Kind::Hosts, &span)?;
+            let value = self::value(value, Kind::Hosts, &span)?;
             vars.insert(name.to_owned(), Definition::new(value, span));
         }
         Ok(Entry::Host { names, port, vars: vars.into_iter().collect(), span: name_span })
     }
 
     fn no_assignment(&self, word: &str, next: Option<&str>, span: Span) -> Diagnostic {
-        let problem =
-            self.problem(format!("expected `name=value` behind a host name, got `{word}`")).at(span);
+        let problem = problem(format!("expected `name=value` behind a host name, got `{word}`")).at(span);
         if word.starts_with(';') {
             problem.hint("a comment behind a host name starts with `#`")
         } else if word == "=" || word.starts_with('=') || self.text.contains(" =") {
@@ -256,22 +250,27 @@ impl Line<'_> {
             }
         }
     }
+}
 
-    fn value(&self, text: &str, kind: Kind, span: &Span) -> Result<Value, Box<Diagnostic>> {
-        match literal::parse(text, Names::Python) {
-            Ok(value) => Ok(value),
-            Err(LiteralError::NotALiteral) => Ok(Value::str(text)),
-            Err(LiteralError::Unrepresentable(what)) => {
-                let problem = Diagnostic::error("ini-value", format!("`{text}` is {what} in Python"))
-                    .at(span.clone())
-                    .because("INI values are Python literals, and no inventory can hold this one");
-                // On host lines the shell quotes go first (ANS-012).
-                let quoted = format!("\"{}\"", text.replace('"', "'"));
-                Err(Box::new(problem.hint(match kind {
-                    Kind::Hosts => format!("quote it twice to make it a text: `'{quoted}'`"),
-                    _ => format!("quote it to make it a text: `{quoted}`"),
-                })))
-            }
+fn problem(message: impl Into<String>) -> Diagnostic {
+    Diagnostic::error("ini-syntax", message)
+}
+
+/// A value as Python reads it; what is no literal stays text.
+fn value(text: &str, kind: Kind, span: &Span) -> Result<Value, Box<Diagnostic>> {
+    match literal::parse(text, Names::Python) {
+        Ok(value) => Ok(value),
+        Err(LiteralError::NotALiteral) => Ok(Value::str(text)),
+        Err(LiteralError::Unrepresentable(what)) => {
+            let problem = Diagnostic::error("ini-value", format!("`{text}` is {what} in Python"))
+                .at(span.clone())
+                .because("INI values are Python literals, and no inventory can hold this one");
+            // On host lines the shell quotes go first (ANS-012).
+            let quoted = format!("\"{}\"", text.replace('"', "'"));
+            Err(Box::new(problem.hint(match kind {
+                Kind::Hosts => format!("quote it twice to make it a text: `'{quoted}'`"),
+                _ => format!("quote it to make it a text: `{quoted}`"),
+            })))
         }
     }
 }
@@ -379,14 +378,15 @@ pub(crate) fn apply(entries: Vec<Entry>, graph: &mut Graph) -> Vec<Diagnostic> {
                 result
             }
             Entry::Variable { name, definition } => graph.set_group_variable(current, name, definition),
-            Entry::Child { group, span } => match graph.groups.get_index_of(&group) {
-                Some(child) => graph.add_child(current, child, &span),
-                None => {
+            Entry::Child { group, span } => {
+                if let Some(child) = graph.groups.get_index_of(&group) {
+                    graph.add_child(current, child, &span)
+                } else {
                     let new = Pending { as_vars: false, parents: Vec::new(), span: span.clone() };
                     pending.entry(group).or_insert(new).parents.push((current, span));
                     Ok(())
                 }
-            },
+            }
         };
         if let Err(problem) = result {
             problems.push(*problem);

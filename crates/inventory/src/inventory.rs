@@ -282,10 +282,8 @@ impl Inventory {
         let mut problems = Vec::new();
         let is_new = !self.has_group(group);
         let id = self.graph.add_group(group, &span);
-        if is_new {
-            if let Some(group) = self.graph.groups.get_mut(group) {
-                group.origin = None;
-            }
+        if let Some(group) = self.graph.groups.get_mut(group).filter(|_| is_new) {
+            group.origin = None;
         }
         for host in hosts {
             if self.has_host(host) {

@@ -1,5 +1,7 @@
 //! Values as the JSON of `ansible-inventory`: four blanks per level, sorted keys, characters as they are.
 
+use std::fmt::Write;
+
 use kubespray_value::{Map, Value, float_text, json};
 
 /// Blanks per level.
@@ -29,7 +31,7 @@ pub(crate) fn write_text(text: &str, out: &mut String) {
         };
         out.push_str(text.get(clean..at).unwrap_or(""));
         if escape.is_empty() {
-            out.push_str(&format!("\\u{byte:04x}"));
+            let _ = write!(out, "\\u{byte:04x}");
         } else {
             out.push_str(escape);
         }

@@ -239,24 +239,20 @@ fn split(pattern: &str) -> Vec<String> {
     if address::parse(pattern).is_some() {
         return trimmed(pattern).into_iter().collect();
     }
-    let mut parts = vec![String::new()];
+    let mut parts = Vec::new();
+    let mut part = String::new();
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
-        let mut length = c.len_utf8();
         let closed = (c == '[').then(|| rest.find(']')).flatten();
-        match (c, closed) {
-            ('[', Some(end)) => {
-                length = end + 1;
-                parts.last_mut().map(|part| part.push_str(rest.get(..length).unwrap_or("")));
-            }
-            (':' | '[' | ']', _) => parts.push(String::new()),
-            (c, _) if c.is_whitespace() => parts.push(String::new()),
-            (c, _) => {
-                parts.last_mut().map(|part| part.push(c));
-            }
+        let length = closed.map_or(c.len_utf8(), |end| end + 1);
+        if closed.is_none() && (matches!(c, ':' | '[' | ']') || c.is_whitespace()) {
+            parts.push(std::mem::take(&mut part));
+        } else {
+            part.push_str(rest.get(..length).unwrap_or(""));
         }
         rest = rest.get(length..).unwrap_or("");
     }
+    parts.push(part);
     parts.retain(|part| !part.is_empty());
     parts
 }

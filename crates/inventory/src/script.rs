@@ -47,9 +47,10 @@ impl Script<'_> {
         })?;
         let printed = decode_hooks(printed);
         let Some(groups) = printed.as_map() else {
-            return Err(Box::new(
-                self.bad(&name, format!("printed {}, not a map of groups", described(&printed))),
-            ));
+            return Err(Box::new(bad_output(
+                &name,
+                format!("printed {}, not a map of groups", described(&printed)),
+            )));
         };
         let mut hosts = IndexSet::new();
         let mut hostvars = None;
@@ -58,7 +59,7 @@ impl Script<'_> {
             if group == "_meta" {
                 hostvars = data.as_map().and_then(|meta| meta.get("hostvars"));
             } else {
-                self.group(&name, &group, data, &span, graph, &mut hosts)?;
+                add_group(&name, &group, data, &span, graph, &mut hosts)?;
             }
         }
         match hostvars {
@@ -75,86 +76,14 @@ impl Script<'_> {
                         Some(Value::Map(vars)) => set_all(&host, vars, &span, graph)?,
                         Some(other) => {
                             let what = format!("gives {} as variables of host `{host}`", described(other));
-                            return Err(Box::new(self.bad(&name, what)));
+                            return Err(Box::new(bad_output(&name, what)));
                         }
                     }
                 }
             }
             Some(other) => {
                 let what = format!("gives {} as `_meta.hostvars`, not a map", described(other));
-                return Err(Box::new(self.bad(&name, what)));
-            }
-        }
-        Ok(())
-    }
-
-    fn bad(&self, name: &str, what: String) -> Diagnostic {
-        Diagnostic::error("script-output", format!("`{name}` {what}"))
-    }
-
-    fn group(
-        &self,
-        script: &str,
-        name: &str,
-        data: &Value,
-        span: &Span,
-        graph: &mut Graph,
-        seen: &mut IndexSet<String>,
-    ) -> Outcome<()> {
-        let bad = |what: String| Box::new(self.bad(script, format!("gives {what}")));
-        if name.is_empty() {
-            return Err(bad("a group without a name".into()));
-        }
-        let group = graph.add_group(name, span);
-        let own_name = Value::list(vec![Value::str(name)]);
-        let sections = data.as_map();
-        let has = |key: &str| sections.and_then(|sections| sections.get(key));
-        let is_plain = ["hosts", "vars", "children"].into_iter().all(|key| has(key).is_none());
-        let (hosts, vars, children) = match sections {
-            None => (Some(data), None, None),
-            // A map without any of the three is a host of that name with variables.
-            Some(_) if is_plain => (Some(&own_name), Some(data), None),
-            Some(_) => (has("hosts"), has("vars"), has("children")),
-        };
-        if let Some(hosts) = hosts {
-            let Value::List(hosts) = hosts else {
-                return Err(bad(format!("{} as hosts of group `{name}`, not a list", described(hosts))));
-            };
-            for host in hosts.iter() {
-                match host.as_str() {
-                    Some(host) if !host.is_empty() => {
-                        seen.insert(host.to_owned());
-                        graph.add_host(host, Some(group), None, span);
-                    }
-                    _ => return Err(bad(format!("{} as a host of group `{name}`", described(host)))),
-                }
-            }
-        }
-        if let Some(vars) = vars {
-            let Some(vars) = vars.as_map() else {
-                return Err(bad(format!("{} as variables of group `{name}`, not a map", described(vars))));
-            };
-            for (key, value) in vars {
-                graph.set_group_variable(
-                    group,
-                    key_name(key),
-                    Definition::new(value.clone(), span.clone()),
-                )?;
-            }
-        }
-        if let Some(children) = children {
-            let Value::List(children) = children else {
-                return Err(bad(format!(
-                    "{} as children of group `{name}`, not a list",
-                    described(children)
-                )));
-            };
-            for child in children.iter() {
-                let Some(child) = child.as_str().filter(|child| !child.is_empty()) else {
-                    return Err(bad(format!("{} as a child of group `{name}`", described(child))));
-                };
-                let child = graph.add_group(child, span);
-                graph.add_child(group, child, span)?;
+                return Err(Box::new(bad_output(&name, what)));
             }
         }
         Ok(())
@@ -169,9 +98,10 @@ impl Script<'_> {
         match root.map(|node| node.value.clone()) {
             None | Some(Value::None) => Ok((Arc::default(), span)),
             Some(Value::Map(vars)) => Ok((vars, span)),
-            Some(other) => Err(Box::new(
-                self.bad(&name, format!("printed {}, not a map of variables", described(&other))),
-            )),
+            Some(other) => Err(Box::new(bad_output(
+                &name,
+                format!("printed {}, not a map of variables", described(&other)),
+            ))),
         }
     }
 
@@ -201,6 +131,71 @@ impl Script<'_> {
         String::from_utf8(output.stdout)
             .map_err(|_| Box::new(wrote(failed("printed text that is not UTF-8".into()))))
     }
+}
+
+/// Puts one group of the output of a script into the graph.
+fn add_group(
+    script: &str,
+    name: &str,
+    data: &Value,
+    span: &Span,
+    graph: &mut Graph,
+    seen: &mut IndexSet<String>,
+) -> Outcome<()> {
+    let bad = |what: String| Box::new(bad_output(script, format!("gives {what}")));
+    if name.is_empty() {
+        return Err(bad("a group without a name".into()));
+    }
+    let group = graph.add_group(name, span);
+    let own_name = Value::list(vec![Value::str(name)]);
+    let sections = data.as_map();
+    let has = |key: &str| sections.and_then(|sections| sections.get(key));
+    let is_plain = ["hosts", "vars", "children"].into_iter().all(|key| has(key).is_none());
+    let (hosts, vars, children) = match sections {
+        None => (Some(data), None, None),
+        // A map without any of the three is a host of that name with variables.
+        Some(_) if is_plain => (Some(&own_name), Some(data), None),
+        Some(_) => (has("hosts"), has("vars"), has("children")),
+    };
+    if let Some(hosts) = hosts {
+        let Value::List(hosts) = hosts else {
+            return Err(bad(format!("{} as hosts of group `{name}`, not a list", described(hosts))));
+        };
+        for host in hosts.iter() {
+            match host.as_str() {
+                Some(host) if !host.is_empty() => {
+                    seen.insert(host.to_owned());
+                    graph.add_host(host, Some(group), None, span);
+                }
+                _ => return Err(bad(format!("{} as a host of group `{name}`", described(host)))),
+            }
+        }
+    }
+    if let Some(vars) = vars {
+        let Some(vars) = vars.as_map() else {
+            return Err(bad(format!("{} as variables of group `{name}`, not a map", described(vars))));
+        };
+        for (key, value) in vars {
+            graph.set_group_variable(group, key_name(key), Definition::new(value.clone(), span.clone()))?;
+        }
+    }
+    if let Some(children) = children {
+        let Value::List(children) = children else {
+            return Err(bad(format!("{} as children of group `{name}`, not a list", described(children))));
+        };
+        for child in children.iter() {
+            let Some(child) = child.as_str().filter(|child| !child.is_empty()) else {
+                return Err(bad(format!("{} as a child of group `{name}`", described(child))));
+            };
+            let child = graph.add_group(child, span);
+            graph.add_child(group, child, span)?;
+        }
+    }
+    Ok(())
+}
+
+fn bad_output(name: &str, what: String) -> Diagnostic {
+    Diagnostic::error("script-output", format!("`{name}` {what}"))
 }
 
 fn set_all(host: &str, vars: &Map, span: &Span, graph: &mut Graph) -> Outcome<()> {

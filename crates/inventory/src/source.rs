@@ -200,7 +200,7 @@ impl Reader<'_> {
                     format!("`{}` is no inventory: skipped", place.shown),
                 );
                 if let Some(first) = broken.problems.first() {
-                    problem.labels = first.labels.clone();
+                    problem.labels.clone_from(&first.labels);
                     problem = problem.because(first.message.clone());
                 }
                 Err(Box::new(

@@ -79,9 +79,10 @@ impl Reader<'_> {
                     && !self.graph.groups.contains_key(name)
                     && !self.graph.hosts.contains_key(name);
                 let message = format!("group `{name}` is {}, not a map", described(&body.value));
-                let problem = match is_lost {
-                    true => Diagnostic::error("yaml-group", message),
-                    false => Diagnostic::warning("yaml-group", format!("{message}: skipped")),
+                let problem = if is_lost {
+                    Diagnostic::error("yaml-group", message)
+                } else {
+                    Diagnostic::warning("yaml-group", format!("{message}: skipped"))
                 };
                 self.report(
                     problem
@@ -163,11 +164,9 @@ impl Reader<'_> {
         let Some(entries) = self.section("children", name, value) else { return };
         for (key, (span, body)) in &entries {
             let Some(child_name) = self.name(key, span, "group") else { continue };
-            let child = self.group(&child_name, span, body, depth + 1);
-            if let Some(child) = child {
-                if let Err(problem) = self.graph.add_child(group, child, span) {
-                    self.report(*problem);
-                }
+            let Some(child) = self.group(&child_name, span, body, depth + 1) else { continue };
+            if let Err(problem) = self.graph.add_child(group, child, span) {
+                self.report(*problem);
             }
         }
     }

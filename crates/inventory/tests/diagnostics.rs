@@ -1,4 +1,5 @@
 //! What users see for bad input: one clear diagnostic each, never a panic, never a hang.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -27,10 +28,7 @@ fn options() -> Options {
 
 /// The diagnostics of loading sources below a folder, with the folder's own path taken out.
 fn shown(root: &Path, sources: &[&str], extra: &[&str]) -> String {
-    let full = |source: &&str| match source.contains(',') || source.is_empty() {
-        true => (*source).to_owned(),
-        false => root.join(source).to_string_lossy().into_owned(),
-    };
+    let full = |source: &&str| root.join(source).to_string_lossy().into_owned();
     let sources: Vec<String> = sources.iter().map(full).collect();
     let extra_vars = extra.iter().map(|e| e.replace("{ROOT}", &root.to_string_lossy())).collect();
     let options = Options { extra_vars, ..options() };
@@ -43,13 +41,16 @@ fn shown(root: &Path, sources: &[&str], extra: &[&str]) -> String {
     out.join("\n\n").replace(&format!("{}/", root.display()), "")
 }
 
+/// Name, files, sources, extra vars.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
 /// One snapshot for a table of cases.
-fn report(cases: &[(&str, &[(&str, &str)], &[&str], &[&str])]) -> String {
+fn report(cases: &[Case<'_>]) -> String {
     let mut out = String::new();
     for (name, files, sources, extra) in cases {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), files);
-        out.push_str(&format!("===== {name}\n{}\n\n", shown(folder.path(), sources, extra)));
+        out += &format!("===== {name}\n{}\n\n", shown(folder.path(), sources, extra));
     }
     out
 }
@@ -199,8 +200,8 @@ fn bombs_are_refused_at_once() {
     let huge = std::fs::File::create(root.join("huge.yaml")).unwrap();
     huge.set_len(70 << 20).unwrap();
     let braces = format!("all: {}", "{a: ".repeat(100_000));
-    let groups =
-        (0..100_000).map(|n| format!("[g{n}:children]\ng{}\n", n + 1)).collect::<String>() + "[g100000]\n";
+    let groups: Vec<String> = (0..100_000).map(|n| format!("[g{n}:children]\ng{}", n + 1)).collect();
+    let groups = groups.join("\n") + "\n[g100000]\n";
     let nested = format!("x={}\n", "[".repeat(100_000));
     write(
         root,

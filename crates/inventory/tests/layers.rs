@@ -1,4 +1,5 @@
 //! Which value wins, and where it comes from.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ fn every_level_in_its_order() {
         ["all_inline", "group_inline", "all_files", "group_files", "host_inline", "host_files", "extra"];
     // Every level sets the names of its own and all lower levels.
     let vars = |level: usize, indent: &str| -> String {
-        names.iter().skip(level).map(|name| format!("{indent}{name}: {level}\n")).collect()
+        let lines = names.iter().skip(level).map(|name| format!("{indent}{name}: {level}"));
+        lines.collect::<Vec<_>>().join("\n") + "\n"
     };
     let hosts = format!(
         "all:\n  vars:\n{}  children:\n    g:\n      vars:\n{}      hosts:\n        h:\n{}",

@@ -83,7 +83,10 @@ impl Keys {
 
 /// Keys that were derived already: one group variable may be asked for by thousands of hosts.
 #[derive(Default)]
-pub(crate) struct KeyCache(Mutex<HashMap<([u8; 32], Vec<u8>), Keys>>);
+pub(crate) struct KeyCache(Mutex<HashMap<KeyId, Keys>>);
+
+/// Digest of the password, and salt.
+type KeyId = ([u8; 32], Vec<u8>);
 
 impl KeyCache {
     pub(crate) fn derive(&self, password: &[u8], salt: &[u8]) -> Keys {

@@ -12,7 +12,7 @@ use crate::paths;
 use crate::process::{self, Failure};
 
 /// A password manager may ask its user for a fingerprint or a password of its own.
-const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
+const SCRIPT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// No password is longer.
 const LONGEST_PASSWORD: usize = 1 << 20;

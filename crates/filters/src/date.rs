@@ -40,17 +40,21 @@ fn local_zone(world: &dyn World) -> TimeZone {
 /// A time as it is shown.
 struct Moment {
     civil: civil::DateTime,
-    /// Seconds since 1970 and the zone's offset and name, where they are known.
-    zone: Option<(i64, i32, String)>,
+    /// Seconds since 1970.
+    second: i64,
+    /// The zone's offset and name; Python's dates without a zone show neither.
+    zone: Option<(i32, String)>,
+    /// Whether `%f` is known: C's times have no fractions.
+    fractions: bool,
 }
 
 impl Moment {
-    fn new(second: i64, nanosecond: i32, zone: &TimeZone) -> Option<Self> {
-        let timestamp = Timestamp::new(second, nanosecond).ok()?;
+    fn new(second: i64, nanosecond: i32, zone: &TimeZone) -> Result<Self, Error> {
+        let timestamp = Timestamp::new(second, nanosecond)
+            .map_err(|_| Error::of_value(format!("time {second} is out of range")))?;
         let info = zone.to_offset_info(timestamp);
-        let name = if *zone == TimeZone::UTC { "UTC" } else { info.abbreviation() };
-        let zone = Some((second, info.offset().seconds(), name.to_owned()));
-        Some(Self { civil: info.offset().to_datetime(timestamp), zone })
+        let zone = Some((info.offset().seconds(), info.abbreviation().to_owned()));
+        Ok(Self { civil: info.offset().to_datetime(timestamp), second, zone, fractions: false })
     }
 }
 
@@ -124,7 +128,7 @@ fn formatted(format: &str, moment: &Moment) -> String {
             'V' => number(i64::from(iso.week()), 2),
             'G' => number(i64::from(iso.year()), 4),
             'g' => number(i64::from(iso.year().rem_euclid(100)), 2),
-            'f' => number(i64::from(time.subsec_nanosecond() / 1000), 6),
+            'f' if moment.fractions => number(i64::from(time.subsec_nanosecond() / 1000), 6),
             'e' => {
                 let _ =
                     if unpadded { write!(out, "{}", date.day()) } else { write!(out, "{:2}", date.day()) };
@@ -148,18 +152,16 @@ fn formatted(format: &str, moment: &Moment) -> String {
             'r' => out.push_str(&nested("%I:%M:%S %p")),
             'c' => out.push_str(&nested("%a %b %e %H:%M:%S %Y")),
             's' => {
-                if let Some((second, ..)) = &moment.zone {
-                    let _ = write!(out, "{second}");
-                }
+                let _ = write!(out, "{}", moment.second);
             }
             'z' => {
-                if let Some((_, offset, _)) = &moment.zone {
+                if let Some((offset, _)) = &moment.zone {
                     let sign = if *offset < 0 { '-' } else { '+' };
                     let offset = offset.abs();
                     let _ = write!(out, "{sign}{:02}{:02}", offset / 3600, offset / 60 % 60);
                 }
             }
-            'Z' => out.push_str(moment.zone.as_ref().map_or("", |(_, _, name)| name)),
+            'Z' => out.push_str(moment.zone.as_ref().map_or("", |(_, name)| name)),
             'n' => out.push('\n'),
             't' => out.push('\t'),
             '%' => out.push('%'),
@@ -194,10 +196,12 @@ fn strftime(context: &Context<'_>, value: Value, args: &Args) -> Result<Value, E
         }
     };
     let zone = if utc { TimeZone::UTC } else { local_zone(context.world) };
-    let moment = Moment::new(second, 0, &zone);
-    let moment = moment.ok_or_else(|| Error::of_value(format!("time {second} is out of range")))?;
-    // Unlike dates, times as C knows them have no fractions; the directive stays as it is.
-    Ok(Value::str(formatted(&format.replace("%f", "%%f"), &moment)))
+    let mut moment = Moment::new(second, 0, &zone)?;
+    if let (true, Some((_, name))) = (utc, &mut moment.zone) {
+        // C's name for the zone of `gmtime`.
+        *name = "GMT".into();
+    }
+    Ok(Value::str(formatted(format, &moment)))
 }
 
 fn now(context: &Context<'_>, args: &Args) -> Result<Value, Error> {
@@ -205,15 +209,15 @@ fn now(context: &Context<'_>, args: &Args) -> Result<Value, Error> {
     let zone = if flag(args, 0, "utc")? { TimeZone::UTC } else { local_zone(context.world) };
     let (second, nanosecond) = context.world.now();
     let nanosecond = i32::try_from(nanosecond / 1000 * 1000).unwrap_or(0);
-    let moment = Moment::new(second, nanosecond, &zone);
-    let moment = moment.ok_or_else(|| Error::of_value(format!("time {second} is out of range")))?;
-    match optional(args, 1, "fmt").map(|fmt| need_str(fmt, "`fmt`")).transpose()? {
-        Some(fmt) if !fmt.is_empty() => {
-            // Python's own dates name no zone.
-            Ok(Value::str(formatted(&fmt.replace("%s", "%%s"), &Moment { zone: None, ..moment })))
-        }
-        _ => Ok(Value::DateTime(Arc::new(DateTime { civil: moment.civil, offset_seconds: None }))),
-    }
+    let mut moment = Moment::new(second, nanosecond, &zone)?;
+    let Some(fmt) = optional(args, 1, "fmt").filter(|fmt| fmt.as_str() != Some("")) else {
+        return Ok(Value::DateTime(Arc::new(DateTime { civil: moment.civil, offset_seconds: None })));
+    };
+    // Python's dates name no zone, and take themselves for local ones when they count seconds.
+    let local = local_zone(context.world).to_zoned(moment.civil);
+    moment.second = local.map_or(second, |local| local.timestamp().as_second());
+    (moment.zone, moment.fractions) = (None, true);
+    Ok(Value::str(formatted(need_str(fmt, "`fmt`")?, &moment)))
 }
 
 /// What a text said about a time so far.
@@ -257,11 +261,11 @@ impl Reader<'_> {
     fn name(&mut self, names: &[&str], length: usize) -> Option<i8> {
         for (index, name) in names.iter().enumerate() {
             let name = name.get(..length).unwrap_or(name);
-            if let Some((head, rest)) = self.0.split_at_checked(name.len()) {
-                if head.eq_ignore_ascii_case(name) {
-                    self.0 = rest;
-                    return i8::try_from(index + 1).ok();
-                }
+            if let Some((head, rest)) = self.0.split_at_checked(name.len())
+                && head.eq_ignore_ascii_case(name)
+            {
+                self.0 = rest;
+                return i8::try_from(index + 1).ok();
             }
         }
         None

@@ -122,8 +122,14 @@ fn b64decode(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error>
         Encoding::Utf16Le => wide(u16::from_le_bytes),
         Encoding::Utf16Be => wide(u16::from_be_bytes),
     };
-    // What is no text stays bytes, where Python would smuggle them through a text.
-    Ok(text.map_or_else(|| Value::Bytes(bytes.into()), Value::str))
+    match (text, encoding) {
+        (Some(text), _) => Ok(Value::str(text)),
+        (None, Encoding::Utf16Le | Encoding::Utf16Be) => {
+            Err(Error::of_value("cannot decode bytes as UTF-16"))
+        }
+        // What is no text stays bytes, where Python would smuggle them through a text.
+        (None, _) => Ok(Value::Bytes(bytes.into())),
+    }
 }
 
 /// The namespace that Ansible gives its UUIDs.

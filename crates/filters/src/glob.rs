@@ -83,15 +83,12 @@ fn set(pattern: &[char], c: char) -> Option<(bool, usize)> {
     let mut found = false;
     let mut at = 0;
     while let Some(low) = members.get(at) {
-        match (members.get(at + 1), members.get(at + 2)) {
-            (Some('-'), Some(high)) => {
-                found |= (*low..=*high).contains(&c);
-                at += 3;
-            }
-            _ => {
-                found |= *low == c;
-                at += 1;
-            }
+        if let (Some('-'), Some(high)) = (members.get(at + 1), members.get(at + 2)) {
+            found |= (*low..=*high).contains(&c);
+            at += 3;
+        } else {
+            found |= *low == c;
+            at += 1;
         }
     }
     Some((found != negated, end + 1))

@@ -25,6 +25,8 @@ struct Options {
     allow_nan: bool,
     skip_keys: bool,
     separators: Option<(String, String)>,
+    /// Whether dates may become texts.
+    dates: bool,
 }
 
 impl Options {
@@ -75,9 +77,11 @@ impl Options {
                 )),
                 _ => return Err(Error::of_value("`separators` must be two texts")),
             },
+            _ if nice && indent.is_none() => Some((",".to_owned(), ": ".to_owned())),
             _ => None,
         };
         Ok(Self {
+            dates: true,
             indent,
             sort_keys: args.get(position(1), "sort_keys").map_or(Ok(nice), Value::truthy)?,
             ascii: named_flag("ensure_ascii", true)?,
@@ -95,10 +99,14 @@ fn checked(value: &Value, options: &Options, depth: usize) -> Result<Value, Erro
     if depth > DEEPEST {
         return Err(Error::of_value("value is nested too deeply for JSON"));
     }
-    if let Value::Float(f) = value {
-        if !f.is_finite() && !options.allow_nan {
-            return Err(Error::of_value("out of range float values are not JSON compliant"));
-        }
+    if let Value::Float(f) = value
+        && !f.is_finite()
+        && !options.allow_nan
+    {
+        return Err(Error::of_value("out of range float values are not JSON compliant"));
+    }
+    if matches!(value, Value::Date(_) | Value::DateTime(_)) && !options.dates {
+        return Err(Error::of_type(format!("`{}` is not JSON serializable", value.type_name())));
     }
     if let Value::Bytes(bytes) = value {
         return match std::str::from_utf8(bytes) {
@@ -207,7 +215,7 @@ fn from_json(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error>
 fn html_json(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["indent"])?;
     let mut options = Options::read(&Args::default(), false)?;
-    options.sort_keys = true;
+    (options.sort_keys, options.dates) = (true, false);
     options.indent = match optional(args, 0, "indent") {
         None => None,
         Some(indent) => Options::read(&Args::of(vec![indent.clone()]), true)?.indent,

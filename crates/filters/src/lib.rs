@@ -11,7 +11,6 @@ mod date;
 mod encode;
 mod glob;
 mod hash;
-#[cfg(any())]
 mod ip;
 mod json;
 mod lists;
@@ -38,10 +37,6 @@ use kubespray_jinja::Library;
 
 pub use world::SystemWorld;
 
-/// Filters whose text is never read as a literal when it is the whole result (ANS-025).
-pub const VERBATIM: &[&str] =
-    &["json", "ppretty", "string", "to_json", "to_nice_json", "to_nice_yaml", "to_yaml"];
-
 /// All filters, tests and functions. Those of Ansible are there under their full names as well
 /// (`ansible.builtin.combine`).
 pub fn library() -> Library {
@@ -52,6 +47,7 @@ pub fn library() -> Library {
         date::add,
         encode::add,
         hash::add,
+        ip::add,
         json::add,
         lists::add,
         lookups::add,

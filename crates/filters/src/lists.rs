@@ -90,18 +90,19 @@ fn join(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
 
 fn batch(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["linecount", "fill_with"])?;
-    let count = need_int(args.require(0, "linecount")?, "`linecount`")?;
+    let count = args.require(0, "linecount")?;
     let fill = optional(args, 1, "fill_with");
     let mut rows: Vec<Value> = Vec::new();
     let mut row: Vec<Value> = Vec::new();
     for item in value.iterate()? {
-        if row.len() as i64 == count {
+        if Value::from(row.len()) == *count {
             rows.push(Value::list(std::mem::take(&mut row)));
         }
         row.push(item);
     }
     if !row.is_empty() {
-        if let (Some(fill), Ok(count)) = (fill, usize::try_from(count)) {
+        if let Some(fill) = fill {
+            let count = usize::try_from(need_int(count, "`linecount`")?).unwrap_or(0);
             within_limit(count)?;
             while row.len() < count {
                 row.push(fill.clone());
@@ -141,10 +142,16 @@ fn sort(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let (reverse, case_sensitive) = (flag(args, 0, "reverse")?, flag(args, 1, "case_sensitive")?);
     let paths = paths(optional(args, 2, "attribute"));
     let mut keyed = Vec::new();
-    for item in value.iterate()? {
+    let items = value.iterate()?;
+    let alone = items.len() == 1;
+    for item in items {
         let mut keys = Vec::with_capacity(paths.len());
         for path in &paths {
-            keys.push(ignore_case(path.follow(&item, None)?, case_sensitive));
+            let key = path.follow(&item, None)?;
+            if !alone {
+                support::defined(&key)?;
+            }
+            keys.push(ignore_case(key, case_sensitive));
         }
         keyed.push((Value::list(keys), item));
     }
@@ -306,7 +313,7 @@ const DEEPEST: usize = 200;
 /// Lists within a list become part of it, `levels` deep (`None`: all).
 pub(crate) fn flattened(
     items: &[Value],
-    levels: Option<i64>,
+    levels: Option<&Value>,
     skip_nulls: bool,
     depth: usize,
 ) -> Result<Vec<Value>, Error> {
@@ -322,10 +329,18 @@ pub(crate) fn flattened(
         }
         match (sequence(item), levels) {
             (Some(items), None) => flat.extend(flattened(items, None, skip_nulls, depth + 1)?),
-            (Some(items), Some(levels)) if levels >= 1 => {
-                flat.extend(flattened(items, Some(levels - 1), skip_nulls, depth + 1)?);
+            (Some(items), Some(levels)) => {
+                let levels = match levels {
+                    Value::Float(f) => *f as i64,
+                    levels => need_int(levels, "`levels`")?,
+                };
+                if levels >= 1 {
+                    flat.extend(flattened(items, Some(&Value::Int(levels - 1)), skip_nulls, depth + 1)?);
+                } else {
+                    flat.push(item.clone());
+                }
             }
-            _ => flat.push(item.clone()),
+            (None, _) => flat.push(item.clone()),
         }
     }
     Ok(flat)
@@ -333,12 +348,9 @@ pub(crate) fn flattened(
 
 fn flatten(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["levels", "skip_nulls"])?;
-    let levels = optional(args, 0, "levels").map(|levels| match levels {
-        Value::Float(f) => Ok(*f as i64),
-        levels => need_int(levels, "`levels`"),
-    });
+    let levels = optional(args, 0, "levels");
     let skip_nulls = args.get(1, "skip_nulls").map_or(Ok(true), Value::truthy)?;
-    Ok(Value::list(flattened(&value.iterate()?, levels.transpose()?, skip_nulls, 0)?))
+    Ok(Value::list(flattened(&value.iterate()?, levels, skip_nulls, 0)?))
 }
 
 fn columns(value: &Value, args: &Args) -> Result<Vec<Vec<Value>>, Error> {

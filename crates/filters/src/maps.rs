@@ -150,7 +150,7 @@ fn combine(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let list_merge =
         args.named("list_merge").map_or(Ok("replace"), |merge| need_str(merge, "`list_merge`"))?;
     let terms: Vec<Value> = std::iter::once(value).chain(args.positional.iter().cloned()).collect();
-    let maps = flattened(&terms, Some(1), true, 0)?;
+    let maps = flattened(&terms, Some(&Value::Int(1)), true, 0)?;
     for map in &maps {
         all_defined(map, 0)?;
     }

@@ -101,10 +101,10 @@ fn wrapped(line: &str, width: usize, break_long: bool, on_hyphens: bool) -> Vec<
                     let mut room = width - used.min(width);
                     let head: Vec<char> = next.chars().take(room).collect();
                     // Python breaks a long word at its last hyphen that fits.
-                    if let (true, Some(hyphen)) = (on_hyphens, head.iter().rposition(|c| *c == '-')) {
-                        if head.iter().take(hyphen).any(|c| *c != '-') {
-                            room = hyphen + 1;
-                        }
+                    if let (true, Some(hyphen)) = (on_hyphens, head.iter().rposition(|c| *c == '-'))
+                        && head.iter().take(hyphen).any(|c| *c != '-')
+                    {
+                        room = hyphen + 1;
                     }
                     let tail: String = next.chars().skip(room).collect();
                     parts.push(next.chars().take(room).collect());
@@ -128,7 +128,7 @@ fn word_wrap(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error>
     args.only(&["width", "break_long_words", "wrapstring", "break_on_hyphens"])?;
     let text = need_str(&value, "the input")?;
     let width = usize::try_from(int_or(args, 0, "width", 79)?).unwrap_or(0);
-    if width == 0 {
+    if width == 0 && !text.is_empty() {
         return Err(Error::of_value("width must be larger than 0"));
     }
     let break_long = args.get(1, "break_long_words").map_or(Ok(true), Value::truthy)?;
@@ -191,15 +191,12 @@ fn unescaped(text: &str) -> String {
             };
             Some((c, after))
         });
-        match found {
-            Some((c, after)) => {
-                out.push(c);
-                rest = after;
-            }
-            None => {
-                out.push('&');
-                rest = behind;
-            }
+        if let Some((c, after)) = found {
+            out.push(c);
+            rest = after;
+        } else {
+            out.push('&');
+            rest = behind;
         }
     }
     out.push_str(rest);
@@ -245,7 +242,7 @@ fn urlize(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     rel.dedup();
     let mut attributes = format!(" rel=\"{}\"", escaped(&rel.join(" ")));
     if let Some(target) = optional(args, 2, "target") {
-        attributes.push_str(&format!(" target=\"{}\"", escaped(need_str(target, "`target`")?)));
+        attributes = format!("{attributes} target=\"{}\"", escaped(need_str(target, "`target`")?));
     }
     let schemes: Vec<String> = match optional(args, 4, "extra_schemes") {
         None => Vec::new(),
@@ -425,7 +422,7 @@ fn pretty_text(text: &str, indent: usize, behind: usize, depth: usize, out: &mut
                 if !current.is_empty() {
                     pieces.push(quoted(&current));
                 }
-                current = (*word).to_owned();
+                (*word).clone_into(&mut current);
             } else {
                 current = longer;
             }

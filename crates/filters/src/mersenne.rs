@@ -20,7 +20,8 @@ impl Mersenne {
     /// Python's `Random(seed)`.
     pub(crate) fn seeded(seed: &Value) -> Result<Self, Error> {
         let number = match seed {
-            Value::Float(f) => BigInt::from(float_hash(*f)),
+            // Python takes the bits of the hash for a number without sign.
+            Value::Float(f) => BigInt::from(float_hash(*f) as u64),
             Value::Str(text) => from_bytes(text.as_bytes()),
             Value::Bytes(bytes) => from_bytes(bytes),
             other => other.as_big().ok_or_else(|| {

@@ -52,10 +52,10 @@ fn to_int(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
         other => other.as_big().map(Value::big),
     };
     // Python lets the infinite overflow only where no text is read.
-    if let (Value::Float(f), None) = (&value, &found) {
-        if f.is_infinite() {
-            return Err(Error::of_value("cannot convert float infinity to integer"));
-        }
+    if let (Value::Float(f), None) = (&value, &found)
+        && f.is_infinite()
+    {
+        return Err(Error::of_value("cannot convert float infinity to integer"));
     }
     Ok(found.unwrap_or(default))
 }
@@ -98,6 +98,9 @@ fn round(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
         };
     }
     let number = need_float(&value, "the input")?;
+    if precision >= 0 && value.as_big().is_some() {
+        return Ok(Value::Float(number));
+    }
     let power = 10_f64.powi(i32::try_from(precision).unwrap_or(i32::MAX));
     let scaled = number * power;
     let whole = if method == "ceil" { scaled.ceil() } else { scaled.floor() };
@@ -204,6 +207,7 @@ fn finite(result: f64, domain: bool) -> Result<Value, Error> {
     if domain { Ok(Value::Float(result)) } else { Err(Error::of_value("math domain error")) }
 }
 
+#[expect(clippy::float_cmp, reason = "Python compares exactly")]
 fn log(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["base"])?;
     let number = need_float(&value, "log() can only be used on numbers: the input")?;
@@ -235,6 +239,7 @@ fn pow(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     power(base, need_float(args.require(0, "y")?, "pow() can only be used on numbers: the exponent")?)
 }
 
+#[expect(clippy::float_cmp, reason = "Python compares exactly")]
 fn root(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["base"])?;
     let number = need_float(&value, "root() can only be used on numbers: the input")?;

@@ -182,9 +182,9 @@ fn md5_crypt(secret: &[u8], salt: &str) -> String {
         let mut hasher = Md5::new();
         let odd = round & 1 == 1;
         if odd {
-            hasher.update(secret)
+            hasher.update(secret);
         } else {
-            hasher.update(hash)
+            hasher.update(hash);
         }
         if round % 3 != 0 {
             hasher.update(salt_bytes);
@@ -193,9 +193,9 @@ fn md5_crypt(secret: &[u8], salt: &str) -> String {
             hasher.update(secret);
         }
         if odd {
-            hasher.update(hash)
+            hasher.update(hash);
         } else {
-            hasher.update(secret)
+            hasher.update(secret);
         }
         hash = hasher.finalize();
     }
@@ -216,7 +216,7 @@ fn bcrypt_text(secret: &str, salt: &str, cost: i64, ident: &str) -> Result<Strin
     };
     // The last digit of a salt holds two bits only; the rest is dropped, as Ansible does.
     let mut digits = salt.to_owned();
-    if let Some(index) = digits.pop().and_then(|last| bcrypt_digit(last)) {
+    if let Some(index) = digits.pop().and_then(bcrypt_digit) {
         digits.push(char::from(BCRYPT_DIGITS[index & 0b11_0000]));
     }
     let raw = bcrypt::BASE_64.decode(&digits).ok().and_then(|raw| <[u8; 16]>::try_from(raw).ok());

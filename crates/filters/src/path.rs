@@ -46,7 +46,7 @@ pub(crate) fn joined(parts: &[&str]) -> String {
     let mut path = String::new();
     for (index, part) in parts.iter().enumerate() {
         if index == 0 || part.starts_with('/') {
-            path = (*part).to_owned();
+            (*part).clone_into(&mut path);
         } else {
             if !path.is_empty() && !path.ends_with('/') {
                 path.push('/');
@@ -162,20 +162,18 @@ pub(crate) fn with_variables(world: &dyn World, path: &str) -> String {
         out.push_str(before);
         let behind = behind.get(1..).unwrap_or("");
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (name, length) = match behind.strip_prefix('{').and_then(|inside| inside.find('}')) {
-            Some(end) => (behind.get(1..=end).unwrap_or(""), end + 2),
-            None => {
-                let end = behind.find(|c| !is_word(c)).unwrap_or(behind.len());
-                (behind.get(..end).unwrap_or(""), end)
-            }
+        let (name, length) = if let Some(end) = behind.strip_prefix('{').and_then(|inside| inside.find('}')) {
+            (behind.get(1..=end).unwrap_or(""), end + 2)
+        } else {
+            let end = behind.find(|c| !is_word(c)).unwrap_or(behind.len());
+            (behind.get(..end).unwrap_or(""), end)
         };
         let (name_text, behind) = behind.split_at(length);
-        match world.environment(name).filter(|_| !name.is_empty()) {
-            Some(value) => out.push_str(&value),
-            None => {
-                out.push('$');
-                out.push_str(name_text);
-            }
+        if let Some(value) = world.environment(name).filter(|_| !name.is_empty()) {
+            out.push_str(&value);
+        } else {
+            out.push('$');
+            out.push_str(name_text);
         }
         rest = behind;
     }

@@ -20,6 +20,8 @@ pub(crate) struct Flags {
     pub(crate) dot_all: bool,
     /// `re.VERBOSE`.
     pub(crate) verbose: bool,
+    /// `re.ASCII`.
+    pub(crate) ascii: bool,
 }
 
 impl Flags {
@@ -29,7 +31,8 @@ impl Flags {
             'm' => self.multiline = true,
             's' => self.dot_all = true,
             'x' => self.verbose = true,
-            'a' | 'u' | 'L' => {}
+            'a' => self.ascii = true,
+            'u' | 'L' => {}
             _ => return false,
         }
         true
@@ -46,7 +49,8 @@ impl Flags {
 /// A Python pattern in our engine's syntax.
 pub(crate) fn translate(pattern: &str, flags: Flags) -> Result<String, Error> {
     let (flags, rest) = global_flags(pattern, flags);
-    let mut translator = Translator { pattern, chars: rest.chars().peekable(), flags, out: flags.prefix() };
+    let mut translator =
+        Translator { pattern, chars: rest.chars().peekable(), flags, out: flags.prefix(), repeats: 0 };
     translator.run()?;
     Ok(translator.out)
 }
@@ -69,6 +73,8 @@ struct Translator<'a> {
     chars: Peekable<Chars<'a>>,
     flags: Flags,
     out: String,
+    /// 1 behind a repetition, 2 behind one that is lazy or possessive.
+    repeats: u8,
 }
 
 /// What a Python escape stands for.
@@ -99,17 +105,26 @@ impl Translator<'_> {
 
     fn run(&mut self) -> Result<(), Error> {
         while let Some(c) = self.chars.next() {
+            let repeats = std::mem::take(&mut self.repeats);
             match c {
+                '*' | '+' | '?' => {
+                    let modifies = repeats == 1 && c != '*';
+                    if repeats > 0 && !modifies {
+                        return Err(self.wrong("multiple repeat"));
+                    }
+                    self.repeats = repeats + 1;
+                    self.out.push(c);
+                }
                 '\\' => self.escape()?,
                 '[' => self.set()?,
                 '$' if self.flags.multiline => self.out.push('$'),
                 '$' => self.out.push_str(r"(?=\n?\z)"),
-                '{' => self.braces(),
+                '{' => self.braces(repeats)?,
                 '}' => self.out.push_str(r"\}"),
                 '(' => self.group()?,
                 '#' if self.flags.verbose => while self.chars.next_if(|c| *c != '\n').is_some() {},
                 c if self.flags.verbose && c.is_ascii_whitespace() => {}
-                '.' | '^' | '*' | '+' | '?' | '|' | ')' => self.out.push(c),
+                '.' | '^' | '|' | ')' => self.out.push(c),
                 c => self.literal(c),
             }
         }
@@ -117,16 +132,20 @@ impl Translator<'_> {
     }
 
     /// `{2,3}` repeats; any other brace is itself.
-    fn braces(&mut self) {
+    fn braces(&mut self, repeats: u8) -> Result<(), Error> {
         let mut ahead = self.chars.clone();
         let inside: String = ahead.by_ref().take_while(|c| *c != '}').collect();
         let closed = self.chars.clone().any(|c| c == '}');
         let (low, high) =
             inside.split_once(',').map_or((inside.as_str(), None), |(low, high)| (low, Some(high)));
         let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-        let repeats =
+        let is_repetition =
             closed && digits(low) && high.is_none_or(digits) && inside.len() > usize::from(high.is_some());
-        if repeats {
+        if is_repetition {
+            if repeats > 0 {
+                return Err(self.wrong("multiple repeat"));
+            }
+            self.repeats = 1;
             self.chars = ahead;
             let low = if low.is_empty() { "0" } else { low };
             let _ = match high {
@@ -136,6 +155,7 @@ impl Translator<'_> {
         } else {
             self.out.push_str(r"\{");
         }
+        Ok(())
     }
 
     fn group(&mut self) -> Result<(), Error> {
@@ -167,13 +187,14 @@ impl Translator<'_> {
                     Some('=') => ')',
                     _ => return Err(self.wrong("unknown extension ?P")),
                 };
-                self.out.push(if close == '>' { '<' } else { '=' });
-                for c in self.chars.by_ref() {
-                    self.out.push(c);
-                    if c == close {
-                        break;
-                    }
+                let name: String = self.chars.by_ref().take_while(|c| *c != close).collect();
+                let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+                if !is_name || name.starts_with(|c: char| c.is_numeric()) || name.is_empty() {
+                    return Err(self.wrong(&format!("bad group name `{name}`")));
                 }
+                self.out.push(if close == '>' { '<' } else { '=' });
+                self.out.push_str(&name);
+                self.out.push(close);
             }
             Some('<') => {
                 self.chars.next();
@@ -210,6 +231,23 @@ impl Translator<'_> {
             None => return Err(self.wrong("unexpected end of pattern")),
         }
         Ok(())
+    }
+
+    /// `\d` and its like.
+    fn class(&mut self, c: char) {
+        if self.flags.ascii {
+            self.out.push_str(match c {
+                'd' => "[0-9]",
+                'D' => "[^0-9]",
+                'w' => "[a-zA-Z0-9_]",
+                'W' => "[^a-zA-Z0-9_]",
+                's' => r"[ \t\n\r\x0b\x0c]",
+                _ => r"[^ \t\n\r\x0b\x0c]",
+            });
+        } else {
+            self.out.push('\\');
+            self.out.push(c);
+        }
     }
 
     fn hex(&mut self, digits: usize) -> Result<char, Error> {
@@ -252,10 +290,12 @@ impl Translator<'_> {
     fn escape(&mut self) -> Result<(), Error> {
         let Some(c) = self.chars.next() else { return Err(self.wrong("bad escape (end of pattern)")) };
         match c {
-            'A' | 'b' | 'B' => {
+            'A' | 'b' => {
                 self.out.push('\\');
                 self.out.push(c);
             }
+            // Python finds no boundary in an empty text, and no lack of one either.
+            'B' => self.out.push_str(r"(?!\A\z)\B"),
             'Z' => self.out.push_str(r"\z"),
             '1'..='9' => {
                 self.out.push('\\');
@@ -265,10 +305,7 @@ impl Translator<'_> {
                 }
             }
             c => match self.common_escape(c)? {
-                Some(Escape::Same(c)) => {
-                    self.out.push('\\');
-                    self.out.push(c);
-                }
+                Some(Escape::Same(c)) => self.class(c),
                 Some(Escape::Char(c)) => self.literal(c),
                 None => return Err(self.wrong(&format!("bad escape \\{c}"))),
             },
@@ -294,10 +331,7 @@ impl Translator<'_> {
                         self.out.push_str(r"\x{8}");
                     } else {
                         match self.common_escape(c)? {
-                            Some(Escape::Same(c)) => {
-                                self.out.push('\\');
-                                self.out.push(c);
-                            }
+                            Some(Escape::Same(c)) => self.class(c),
                             Some(Escape::Char(c)) => self.literal(c),
                             None => return Err(self.wrong(&format!("bad escape \\{c}"))),
                         }

@@ -88,12 +88,11 @@ fn key(text: &str) -> Option<Key> {
     loop {
         let before = reader.0;
         let next = reader.eat(&["."]).and_then(|_| reader.number());
-        match next {
-            Some(number) => release.push(number),
-            None => {
-                reader.0 = before;
-                break;
-            }
+        if let Some(number) = next {
+            release.push(number);
+        } else {
+            reader.0 = before;
+            break;
         }
     }
     while release.last() == Some(&0) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use fancy_regex::{Captures, Regex};
+use fancy_regex::{Captures, Regex, RegexBuilder};
 use kubespray_jinja::{Args, Context, Library};
 use kubespray_value::{Error, Value};
 
@@ -28,6 +28,8 @@ pub(crate) enum Anchor {
     Start,
     /// From start to end: `re.fullmatch`.
     Whole,
+    /// Anywhere, but not empty.
+    NotEmpty,
 }
 
 /// Most patterns that are kept compiled.
@@ -45,11 +47,13 @@ pub(crate) fn compile(pattern: &str, flags: Flags, anchor: Anchor) -> Result<Arc
     }
     let translated = pattern::translate(pattern, flags)?;
     let translated = match anchor {
-        Anchor::Anywhere => translated,
+        Anchor::Anywhere | Anchor::NotEmpty => translated,
         Anchor::Start => format!(r"\A(?:{translated})"),
         Anchor::Whole => format!(r"\A(?:{translated})\z"),
     };
-    let regex = Regex::new(&translated)
+    let regex = RegexBuilder::new(&translated)
+        .find_not_empty(anchor == Anchor::NotEmpty)
+        .build()
         .map_err(|error| Error::of_value(format!("invalid regular expression `{pattern}`: {error}")))?;
     let regex = Arc::new(regex);
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,20 +78,36 @@ fn failed(error: fancy_regex::Error) -> Error {
     Error::of_value(format!("regular expression gave up: {error}"))
 }
 
-/// All matches as Python finds them: an empty match may follow a non-empty one directly.
-fn all_matches<'t>(regex: &Regex, text: &'t str) -> Result<Vec<Captures<'t, str>>, Error> {
+/// All matches as Python finds them: behind an empty one the next may start at the same place, but
+/// then it is not empty.
+fn all_matches<'t>(pattern: &str, flags: Flags, text: &'t str) -> Result<Vec<Captures<'t, str>>, Error> {
+    let regex = compile(pattern, flags, Anchor::Anywhere)?;
     let mut found = Vec::new();
     let mut at = 0;
-    let mut last_empty = None;
+    let mut after_empty = false;
+    let mut not_empty = None;
     while at <= text.len() {
-        let Some(captures) = regex.captures_from_pos(text, at).map_err(failed)? else { break };
-        let Some((start, end)) = captures.get(0).map(|all| (all.start(), all.end())) else { break };
-        if start == end && last_empty == Some(start) {
-            at = next_char(text, at);
-            last_empty = None;
-            continue;
+        let mut captures = None;
+        if after_empty {
+            // A pattern that is empty always does not compile as one that never is.
+            let not_empty = not_empty.get_or_insert_with(|| compile(pattern, flags, Anchor::NotEmpty).ok());
+            if let Some(not_empty) = not_empty {
+                captures = not_empty.captures_from_pos(text, at).map_err(failed)?;
+            }
+            captures = captures.filter(|captures| captures.get(0).is_some_and(|all| all.start() == at));
+            if captures.is_none() {
+                at = next_char(text, at);
+                if at > text.len() {
+                    break;
+                }
+            }
         }
-        last_empty = (start == end).then_some(end);
+        if captures.is_none() {
+            captures = regex.captures_from_pos(text, at).map_err(failed)?;
+        }
+        let Some(captures) = captures else { break };
+        let Some((start, end)) = captures.get(0).map(|all| (all.start(), all.end())) else { break };
+        after_empty = start == end;
         at = end;
         found.push(captures);
     }
@@ -140,12 +160,11 @@ fn replacement(template: &str, regex: &Regex) -> Result<Vec<Piece>, Error> {
                     return Err(wrong("missing `<`"));
                 }
                 let name: String = chars.by_ref().take_while(|c| *c != '>').collect();
-                match name.parse::<usize>() {
-                    Ok(index) => numbered(index)?,
-                    Err(_) => {
-                        let index = regex.capture_names().position(|known| known == Some(name.as_str()));
-                        Piece::Group(index.ok_or_else(|| wrong(&format!("unknown group name `{name}`")))?)
-                    }
+                if let Ok(index) = name.parse::<usize>() {
+                    numbered(index)?
+                } else {
+                    let index = regex.capture_names().position(|known| known == Some(name.as_str()));
+                    Piece::Group(index.ok_or_else(|| wrong(&format!("unknown group name `{name}`")))?)
                 }
             }
             Some('0') => {
@@ -190,7 +209,7 @@ fn replacement(template: &str, regex: &Regex) -> Result<Vec<Piece>, Error> {
         };
         match piece {
             Piece::Text(text) => plain.push_str(&text),
-            group => {
+            group @ Piece::Group(_) => {
                 pieces.push(Piece::Text(std::mem::take(&mut plain)));
                 pieces.push(group);
             }
@@ -205,14 +224,17 @@ fn replace(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let text = decoded(&value)?;
     let pattern = str_or(args, 0, "pattern", "")?;
     let with = str_or(args, 1, "replacement", "")?;
-    let count = usize::try_from(int_or(args, 4, "count", 0)?).unwrap_or(0);
+    let count = int_or(args, 4, "count", 0)?;
     let mandatory = int_or(args, 5, "mandatory_count", 0)?;
-    let regex = compile(pattern, flags(args, 3, 2)?, Anchor::Anywhere)?;
+    let flags = flags(args, 3, 2)?;
+    let regex = compile(pattern, flags, Anchor::Anywhere)?;
     let pieces = replacement(with, &regex)?;
 
-    let mut matches = all_matches(&regex, &text)?;
-    if count > 0 {
-        matches.truncate(count);
+    let mut matches = all_matches(pattern, flags, &text)?;
+    match usize::try_from(count) {
+        Ok(0) => {}
+        // A negative count replaces nothing.
+        count => matches.truncate(count.unwrap_or(0)),
     }
     let mut out = String::new();
     let mut at = 0;
@@ -242,9 +264,10 @@ fn find_all(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> 
     args.only(&["regex", "multiline", "ignorecase"])?;
     let text = decoded(&value)?;
     let pattern = need_str(args.require(0, "regex")?, "`regex`")?;
-    let regex = compile(pattern, flags(args, 1, 2)?, Anchor::Anywhere)?;
+    let flags = flags(args, 1, 2)?;
+    let regex = compile(pattern, flags, Anchor::Anywhere)?;
     let groups = regex.captures_len();
-    let found = all_matches(&regex, &text)?.into_iter().map(|captures| {
+    let found = all_matches(pattern, flags, &text)?.into_iter().map(|captures| {
         let group = |index: usize| Value::str(group(&captures, index).unwrap_or_default());
         match groups {
             0 | 1 => group(0),
@@ -255,22 +278,28 @@ fn find_all(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> 
     Ok(Value::list(found.collect()))
 }
 
-/// The group that an argument of `regex_search` names: `\1` or `\g<name>`.
-fn wanted_group(argument: &str, regex: &Regex) -> Result<usize, Error> {
+/// The name or number in an argument of `regex_search`: `\1` or `\g<name>`.
+fn group_name(argument: &str) -> Result<&str, Error> {
     let unknown = || Error::of_value(format!("unknown argument `{argument}`"));
-    let name = if let Some(rest) = argument.strip_prefix("\\g<") {
-        let end = rest.rfind('>').ok_or_else(unknown)?;
-        rest.get(..end).ok_or_else(unknown)?
+    if let Some(rest) = argument.strip_prefix("\\g") {
+        let rest = rest.strip_prefix('<').ok_or_else(unknown)?;
+        let end = rest.rfind('>').filter(|end| *end > 0).ok_or_else(unknown)?;
+        return rest.get(..end).ok_or_else(unknown);
+    }
+    let rest = argument.strip_prefix('\\').ok_or_else(unknown)?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..end).filter(|digits| !digits.is_empty()).ok_or_else(unknown)
+}
+
+fn wanted_group(argument: &str, regex: &Regex) -> Result<usize, Error> {
+    let name = group_name(argument)?;
+    // What stands in `\g<1>` is a name for Ansible, and no group has that one.
+    let index = if argument.starts_with("\\g") {
+        regex.capture_names().position(|known| known == Some(name))
     } else {
-        let rest = argument.strip_prefix('\\').ok_or_else(unknown)?;
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest.get(..end).filter(|digits| !digits.is_empty()).ok_or_else(unknown)?
+        name.parse().ok().filter(|index| *index < regex.captures_len())
     };
-    let by_name = || regex.capture_names().position(|known| known == Some(name));
-    // Python takes the text in `\g<1>` for a name first, and for a number in `\1` only.
-    let by_number =
-        || name.parse().ok().filter(|index| *index < regex.captures_len() && !argument.starts_with("\\g"));
-    by_number().or_else(by_name).ok_or_else(|| Error::of_value(format!("no such group: `{name}`")))
+    index.ok_or_else(|| Error::of_value(format!("no such group: `{name}`")))
 }
 
 fn search(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
@@ -284,8 +313,8 @@ fn search(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let regex = compile(pattern, flags, Anchor::Anywhere)?;
     let arguments = args.positional.iter().skip(1).map(|argument| need_str(argument, "a group"));
     let arguments: Vec<&str> = arguments.collect::<Result<_, _>>()?;
-    if let Some(unknown) = arguments.iter().find(|argument| !argument.starts_with('\\')) {
-        return Err(Error::of_value(format!("unknown argument `{unknown}`")));
+    for argument in &arguments {
+        group_name(argument)?;
     }
     let Some(captures) = regex.captures(text.as_str()).map_err(failed)? else { return Ok(Value::None) };
     if arguments.is_empty() {

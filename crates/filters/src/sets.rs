@@ -22,8 +22,12 @@ pub(crate) fn add(library: &mut Library) {
 
 fn distinct(items: Vec<Value>) -> Result<Vec<Value>, Error> {
     let mut seen = Map::new();
+    let alone = items.len() == 1;
     for item in items {
-        support::defined(&item)?;
+        // Python compares nothing where there is nothing to compare with.
+        if !alone {
+            support::defined(&item)?;
+        }
         seen.entry(item).or_insert(Value::None);
     }
     Ok(seen.into_keys().collect())
@@ -43,9 +47,9 @@ fn unique(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
             Some(path) => path.follow(item, None)?,
             None => item.clone(),
         };
-        support::defined(&key)?;
-        if !is_hashable(&key) {
+        if key.is_undefined() || !is_hashable(&key) {
             if refuses_fallback {
+                support::defined(&key)?;
                 return Err(Error::of_type(format!("unhashable type: `{}`", key.type_name())));
             }
             // Ansible's own way for what Python's sets cannot hold minds case.
@@ -70,14 +74,26 @@ fn members(items: &[Value]) -> Map {
     items.iter().map(|item| (item.clone(), Value::None)).collect()
 }
 
+/// The errors of Python's `in`, which is what is left where sets cannot hold the members.
+fn contained(items: &[Value], args: &Args) -> Result<(), Error> {
+    let container = args.require(0, "b")?;
+    items.iter().try_for_each(|item| support::contains(container, item).map(|_| ()))
+}
+
 fn intersect(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
-    let (a, b, _) = sides(&value, args)?;
+    let (a, b, hashable) = sides(&value, args)?;
+    if !hashable {
+        contained(&a, args)?;
+    }
     let others = members(&b);
     distinct(a.into_iter().filter(|item| others.contains_key(item)).collect()).map(Value::list)
 }
 
 fn difference(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
-    let (a, b, _) = sides(&value, args)?;
+    let (a, b, hashable) = sides(&value, args)?;
+    if !hashable {
+        contained(&a, args)?;
+    }
     let others = members(&b);
     distinct(a.into_iter().filter(|item| !others.contains_key(item)).collect()).map(Value::list)
 }

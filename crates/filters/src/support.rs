@@ -340,6 +340,7 @@ pub(crate) fn sort_by_key(items: Vec<(Value, Value)>, reverse: bool) -> Result<V
 pub(crate) fn contains(container: &Value, wanted: &Value) -> Result<bool, Error> {
     match defined(container)? {
         Value::Map(map) => {
+            defined(wanted)?;
             if !is_hashable(wanted) {
                 return Err(Error::of_type(format!("unhashable type: `{}`", wanted.type_name())));
             }

@@ -2,6 +2,8 @@
 
 use kubespray_jinja::{Args, Context, Library};
 use kubespray_value::{Error, Value};
+use num_bigint::BigInt;
+use num_traits::ToPrimitive;
 
 use crate::printf;
 use crate::support::{
@@ -119,6 +121,7 @@ fn escape(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     Ok(Value::str(escaped(&text(&value)?)))
 }
 
+#[expect(clippy::float_cmp, reason = "Python compares exactly")]
 fn file_size(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["binary"])?;
     let bytes = match &value {
@@ -127,24 +130,27 @@ fn file_size(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error>
         other => support::need_float(other, "the input")?,
     };
     let binary = flag(args, 0, "binary")?;
-    let base: f64 = if binary { 1024.0 } else { 1000.0 };
+    let base = if binary { 1024_i64 } else { 1000 };
     let (first, ending) = if binary { ('K', "iB") } else { ('k', "B") };
     if bytes == 1.0 {
         return Ok("1 Byte".into());
     }
-    if bytes < base {
+    if bytes < base as f64 {
         return Ok(Value::str(format!("{} Bytes", bytes.trunc())));
     }
-    let mut unit = base;
+    let base = BigInt::from(base);
+    let mut unit = base.clone();
     let mut prefix = first;
     for next in [first, 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'] {
         prefix = next;
-        unit *= base;
-        if bytes < unit {
+        unit *= &base;
+        // Units beyond 2^53 are no exact floats, and Python compares exactly.
+        if Value::Float(bytes).compare(&Value::big(unit.clone()))?.is_lt() {
             break;
         }
     }
-    Ok(Value::str(format!("{:.1} {prefix}{ending}", base * bytes / unit)))
+    let as_float = |int: &BigInt| int.to_f64().unwrap_or(f64::INFINITY);
+    Ok(Value::str(format!("{:.1} {prefix}{ending}", as_float(&base) * bytes / as_float(&unit))))
 }
 
 fn format(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
@@ -287,7 +293,7 @@ pub(crate) fn split_blanks(text: &str, most: usize) -> Vec<&str> {
     let mut rest = text.trim_start_matches(is_blank);
     while !rest.is_empty() {
         if parts.len() == most {
-            parts.push(rest.trim_end_matches(is_blank));
+            parts.push(rest);
             break;
         }
         let end = rest.find(is_blank).unwrap_or(rest.len());
@@ -342,7 +348,14 @@ fn comment(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let (beginning, end) = (named("beginning", beginning)?, named("end", end)?);
     let (prefix, postfix) = (named("prefix", around)?, named("postfix", around)?);
     let count = |name: &str| {
-        let count = args.named(name).map_or(Ok(1), |count| support::need_int(count, &format!("`{name}`")))?;
+        let count = match args.named(name) {
+            None => 1,
+            // Only the first of the two counts is read as a number.
+            Some(Value::Str(digits)) if name == "prefix_count" => kubespray_value::parse_int(digits, 10)
+                .and_then(|count| count.as_i64())
+                .ok_or_else(|| Error::of_value(format!("`{name}` is no integer")))?,
+            Some(count) => support::need_int(count, &format!("`{name}`"))?,
+        };
         let count = usize::try_from(count).unwrap_or(0);
         within_limit(count).map(|()| count)
     };
@@ -377,18 +390,17 @@ pub(crate) fn joined_pairs(
     value: &Value,
     quote: &dyn Fn(&Value) -> Result<String, Error>,
 ) -> Result<String, Error> {
-    let pairs = match entries(value)? {
-        Some(pairs) => pairs,
-        None => {
-            let mut pairs = Vec::new();
-            for pair in value.iterate()? {
-                match pair.iterate()?.as_slice() {
-                    [key, value] => pairs.push((key.clone(), value.clone())),
-                    _ => return Err(Error::of_value("expected pairs of key and value")),
-                }
+    let pairs = if let Some(pairs) = entries(value)? {
+        pairs
+    } else {
+        let mut pairs = Vec::new();
+        for pair in value.iterate()? {
+            match pair.iterate()?.as_slice() {
+                [key, value] => pairs.push((key.clone(), value.clone())),
+                _ => return Err(Error::of_value("expected pairs of key and value")),
             }
-            pairs
         }
+        pairs
     };
     let mut parts = Vec::with_capacity(pairs.len());
     for (key, value) in &pairs {

@@ -53,18 +53,15 @@ fn percent_decoded(text: &str) -> String {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let digits = text.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        match digits
+        if let Some(decoded) = digits
             .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))
             .and_then(|d| u8::from_str_radix(d, 16).ok())
         {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(*byte);
-                at += 1;
-            }
+            out.push(decoded);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()
@@ -101,7 +98,7 @@ impl Url {
         if let Some(behind) = rest.strip_prefix("//") {
             let end = behind.find(['/', '?', '#']).unwrap_or(behind.len());
             let (head, tail) = behind.split_at(end);
-            netloc = head.to_owned();
+            head.clone_into(&mut netloc);
             rest = tail.to_owned();
             if netloc.contains('[') != netloc.contains(']') {
                 return Err(Error::of_value("invalid IPv6 URL"));

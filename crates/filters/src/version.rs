@@ -55,7 +55,7 @@ fn order(a: &[Part], b: &[Part]) -> Result<Ordering, Error> {
 fn loose(text: &str) -> Vec<Part> {
     fn class(c: char) -> u8 {
         match c {
-            c if c.is_numeric() && c.to_digit(10).is_some() => 0,
+            c if c.is_numeric() && c.is_ascii_digit() => 0,
             'a'..='z' => 1,
             '.' => 2,
             _ => 3,
@@ -101,8 +101,11 @@ fn invalid(kind: &str, text: &str) -> Error {
     Error::of_value(format!("version comparison failed: invalid {kind} `{text}`"))
 }
 
+/// The letter and number of a pre-release.
+type PreRelease = (char, Part);
+
 /// `1.2`, `1.2.3`, `1.2a1`, `1.2.3b4`.
-fn strict(text: &str) -> Result<(Vec<Part>, Option<(char, Part)>), Error> {
+fn strict(text: &str) -> Result<(Vec<Part>, Option<PreRelease>), Error> {
     let wrong = || invalid("version number", text);
     let (core, pre) = match text.find(['a', 'b']) {
         Some(at) => {

@@ -15,7 +15,7 @@ use crate::glob;
 const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 /// How long a command of the lookup `pipe` may run.
-const PIPE_TIMEOUT: Duration = Duration::from_secs(60);
+const PIPE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The real machine: its environment, files and clock.
 #[derive(Clone)]

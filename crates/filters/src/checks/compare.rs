@@ -33,10 +33,12 @@ pub(crate) fn add(library: &mut Library) {
         "in" => is_in,
         "sameas" => same_as,
     );
+    lenient_tests!(library, "ansible.builtin.";
+        "contains" => contains,
+    );
     tests!(library, "ansible.builtin.";
         "all" => all,
         "any" => any,
-        "contains" => contains,
         "issubset" => subset,
         "issuperset" => superset,
         "subset" => subset,
@@ -45,8 +47,10 @@ pub(crate) fn add(library: &mut Library) {
 }
 
 fn other(args: &Args) -> Result<&Value, Error> {
-    args.only(&["other"])?;
-    args.require(0, "other")
+    match (args.positional.as_slice(), args.named.is_empty()) {
+        ([other], true) => Ok(other),
+        _ => Err(Error::of_type("a comparison takes exactly one argument, without a name")),
+    }
 }
 
 fn equals(_: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
@@ -85,6 +89,7 @@ fn at_least(_: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
 }
 
 /// Whether the rest of a division is a certain one. Python's `%` takes the sign of the divisor.
+#[expect(clippy::float_cmp, reason = "Python compares exactly")]
 fn leaves(value: &Value, divisor: &Value, wanted: i64) -> Result<bool, Error> {
     let zero = || Error::of_value("integer modulo by zero");
     if let (Some(value), Some(divisor)) = (value.as_big(), divisor.as_big()) {
@@ -132,7 +137,8 @@ fn is_in(_: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
 /// Identity: what Python keeps once is the same, containers only where they are shared.
 fn same_as(_: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
     use std::sync::Arc;
-    let other = other(args)?;
+    args.only(&["other"])?;
+    let other = args.require(0, "other")?;
     Ok(match (&value, other) {
         (Value::None, Value::None) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,

@@ -128,14 +128,21 @@ fn escaped(_: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
     Ok(value.is_undefined())
 }
 
+/// Ansible fails where Jinja would say no.
+fn known(what: &str, name: &str, is_known: bool) -> Result<bool, Error> {
+    if is_known { Ok(true) } else { Err(Error::new(ErrorKind::Unknown, format!("no {what} named `{name}`"))) }
+}
+
 fn filter(context: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
     args.only(&[])?;
-    Ok(context.library.filters.contains_key(need_str(&value, "the name of a filter")?))
+    let name = need_str(&value, "the name of a filter")?;
+    known("filter", name, context.library.filters.contains_key(name))
 }
 
 fn test(context: &Context<'_>, value: Value, args: &Args) -> Result<bool, Error> {
     args.only(&[])?;
-    Ok(context.library.tests.contains_key(need_str(&value, "the name of a test")?))
+    let name = need_str(&value, "the name of a test")?;
+    known("test", name, context.library.tests.contains_key(name))
 }
 
 /// The booleans that Ansible reads: `yes`, `off`, `1`, `0.0` and so on; `None` for anything else.

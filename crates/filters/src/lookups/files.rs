@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kubespray_jinja::{Args, Context, World};
 use kubespray_value::{Error, ErrorKind, Value};
 
-use super::{only, switch};
+use super::switch;
 use crate::path::{joined, normal, parent, with_home, with_variables};
 use crate::support::{entry, is_blank, is_mapping, need_str, sequence};
 
@@ -32,8 +32,7 @@ fn found(world: &dyn World, name: &str) -> Option<PathBuf> {
 }
 
 pub(super) fn file(context: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &["rstrip", "lstrip"])?;
-    let (rstrip, lstrip) = (switch(options, "rstrip", true)?, switch(options, "lstrip", false)?);
+    let (rstrip, lstrip) = (switch(options, "rstrip", true), switch(options, "lstrip", false));
     let mut contents = Vec::new();
     for term in terms {
         let name = need_str(term, "the name of a file")?;
@@ -58,8 +57,7 @@ pub(super) fn file(context: &Context<'_>, terms: &[Value], options: &Args) -> Re
     Ok(contents)
 }
 
-pub(super) fn file_glob(context: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &[])?;
+pub(super) fn file_glob(context: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     for term in terms {
         let pattern = need_str(term, "a pattern of files")?;
@@ -126,8 +124,7 @@ fn add_terms(search: &mut Search, terms: &[Value], options: &Value, depth: usize
             },
         };
         if let Some(skip) = entry(settings, &"skip".into())? {
-            search.skip = crate::checks::as_boolean(&skip)
-                .ok_or_else(|| Error::of_value(format!("`skip` must be a boolean, not {}", skip.repr())))?;
+            search.skip = crate::checks::as_boolean(&skip).unwrap_or(false);
         }
         let files = parts(files, &[',', ';'], 0)?;
         let folders = parts(entry(settings, &"paths".into())?, &[',', ':', ';'], 0)?;
@@ -147,7 +144,6 @@ pub(super) fn first_found(
     terms: &[Value],
     options: &Args,
 ) -> Result<Vec<Value>, Error> {
-    only(options, &["files", "paths", "skip"])?;
     let settings = options.named.iter().map(|(name, value)| (Value::str(name.clone()), value.clone()));
     let settings = Value::map(settings.collect());
     let named_files;
@@ -176,8 +172,7 @@ pub(super) fn first_found(
     Err(Error::of_value("no file was found when using first_found"))
 }
 
-pub(super) fn pipe(context: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &[])?;
+pub(super) fn pipe(context: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
     let mut outputs = Vec::new();
     for term in terms {
         let output = context.world.pipe(&crate::support::text(term)?)?;

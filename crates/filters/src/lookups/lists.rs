@@ -1,9 +1,10 @@
 //! Lookups that arrange what they are given.
 
+#![expect(clippy::unnecessary_wraps, reason = "all lookups have one signature")]
+
 use kubespray_jinja::{Args, Context};
 use kubespray_value::{Error, Map, Value};
 
-use super::only;
 use crate::support::{entries, entry, need_str, within_limit};
 
 fn is_list(value: &Value) -> bool {
@@ -104,8 +105,7 @@ pub(super) fn random_choice(context: &Context<'_>, terms: &[Value], _: &Args) ->
     Ok(crate::random::choice(context.world, terms).into_iter().collect())
 }
 
-pub(super) fn sub_elements(_: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &[])?;
+pub(super) fn sub_elements(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
     let wrong = |what: &str| {
         Error::of_type(format!("the lookup `subelements` expects a list of two or three items, {what}"))
     };

@@ -85,19 +85,43 @@ fn looked_up(context: &Context<'_>, args: &Args) -> Result<Option<Vec<Value>>, E
     };
     let ignores = match args.named("errors") {
         None => false,
-        Some(errors) => match need_str(errors, "`errors`")? {
-            "ignore" | "warn" => true,
-            _ => false,
-        },
+        Some(errors) => matches!(need_str(errors, "`errors`")?, "ignore" | "warn"),
     };
     let named =
         args.named.iter().filter(|(name, _)| !matches!(&**name, "errors" | "wantlist" | "allow_unsafe"));
     let options = Args { positional: Vec::new(), named: named.cloned().collect() };
-    let terms = args.positional.get(1..).unwrap_or_default();
-    match plugin(context, terms, &options) {
+    let mut terms = Vec::new();
+    for term in args.positional.iter().skip(1) {
+        terms.push(if may_be_template(term, 0) { context.scope.template(term)? } else { term.clone() });
+    }
+    for term in &terms {
+        all_defined(term)?;
+    }
+    match plugin(context, &terms, &options) {
         Ok(found) => Ok(Some(found)),
         Err(error) if ignores && !is_fundamental(&error) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether a value holds text that Ansible would render once more before it looks anything up.
+fn may_be_template(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Str(text) => {
+            !text.is_unsafe() && (text.contains("{{") || text.contains("{%") || text.contains("{#"))
+        }
+        Value::List(items) | Value::Tuple(items) if depth < DEEPEST => {
+            items.iter().any(|item| may_be_template(item, depth + 1))
+        }
+        Value::Map(map) if depth < DEEPEST => map.values().any(|value| may_be_template(value, depth + 1)),
+        _ => false,
+    }
+}
+
+fn all_defined(term: &Value) -> Result<(), Error> {
+    match term {
+        Value::List(items) => items.iter().try_for_each(|item| defined(item).map(|_| ())),
+        term => defined(term).map(|_| ()),
     }
 }
 
@@ -189,21 +213,9 @@ fn undefined(_: &Context<'_>, args: &Args) -> Result<Value, Error> {
     }))
 }
 
-/// Refuses named arguments that a plugin does not know.
-fn only(options: &Args, known: &[&str]) -> Result<(), Error> {
-    match options.named.iter().find(|(name, _)| !known.contains(&&**name)) {
-        Some((name, _)) => Err(Error::of_type(format!("the lookup takes no argument `{name}`"))),
-        None => Ok(()),
-    }
-}
-
-/// The boolean that an option gives, in any of Ansible's spellings.
-fn switch(options: &Args, name: &str, default: bool) -> Result<bool, Error> {
-    match options.named(name) {
-        None => Ok(default),
-        Some(value) => crate::checks::as_boolean(value)
-            .ok_or_else(|| Error::of_value(format!("`{name}` must be a boolean, not {}", value.repr()))),
-    }
+/// The boolean that an option gives, in any of Ansible's spellings; anything else is false.
+fn switch(options: &Args, name: &str, default: bool) -> bool {
+    options.named(name).map_or(default, |value| crate::checks::as_boolean(value).unwrap_or(false))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use kubespray_jinja::{Args, Context};
 use kubespray_value::{Error, Value};
 
-use super::only;
 use crate::printf;
 use crate::support::{need_str, within_limit};
 
@@ -77,23 +76,46 @@ fn shortcut(term: &str, options: &mut Options) -> Option<Result<(), Error>> {
     )
 }
 
+/// Splits at blanks that stand outside of quotes.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in text.chars() {
+        match quote {
+            Some(open) if open == c => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            None if c.is_whitespace() => {
+                words.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        words.last_mut().into_iter().for_each(|word| word.push(c));
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 pub(super) fn sequence(_: &Context<'_>, terms: &[Value], named: &Args) -> Result<Vec<Value>, Error> {
-    only(named, &["start", "end", "stride", "count", "format"])?;
     let mut all = Vec::new();
     for term in terms {
         let mut options = Options::default();
-        for (name, value) in &named.named {
+        let known = |name: &str| matches!(name, "start" | "end" | "stride" | "count" | "format");
+        for (name, value) in named.named.iter().filter(|(name, _)| known(name)) {
             options.set(name, &crate::support::text(value)?)?;
         }
         let term = need_str(term, "a sequence")?;
         match shortcut(term, &mut options) {
             Some(done) => done?,
             None => {
-                for word in term.split_whitespace() {
+                for word in words(term) {
                     let (name, value) = word.split_once('=').ok_or_else(|| {
                         Error::of_value(format!("unrecognized arguments to the lookup `sequence`: {word}"))
                     })?;
-                    options.set(name, value.trim_matches(['\'', '"']))?;
+                    let quoted = ['\'', '"'].into_iter().find_map(|quote| {
+                        value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote))
+                    });
+                    options.set(name, quoted.unwrap_or(value))?;
                 }
             }
         }

@@ -3,7 +3,6 @@
 use kubespray_jinja::{Args, Context};
 use kubespray_value::{Error, ErrorKind, Value};
 
-use super::only;
 use crate::support::{item, need_str};
 
 pub(super) fn environment(
@@ -11,7 +10,6 @@ pub(super) fn environment(
     terms: &[Value],
     options: &Args,
 ) -> Result<Vec<Value>, Error> {
-    only(options, &["default"])?;
     let mut found = Vec::new();
     for term in terms {
         let term = need_str(term, "the name of an environment variable")?;
@@ -32,7 +30,6 @@ pub(super) fn environment(
 }
 
 pub(super) fn values(context: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &["default"])?;
     let default = options.named("default").filter(|default| !default.is_none());
     let mut found = Vec::new();
     for term in terms {
@@ -66,8 +63,7 @@ fn of_this_host(context: &Context<'_>, name: &str) -> Result<Value, Error> {
     }
 }
 
-pub(super) fn names(context: &Context<'_>, terms: &[Value], options: &Args) -> Result<Vec<Value>, Error> {
-    only(options, &[])?;
+pub(super) fn names(context: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
     let mut found = Vec::new();
     for term in terms {
         let pattern = need_str(term, "a pattern of names")?;

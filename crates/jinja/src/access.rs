@@ -85,7 +85,9 @@ fn missing(value: &Value, key: &Value) -> Value {
         (Value::List(_) | Value::Tuple(_) | Value::View(_), Value::Int(index)) => {
             format!("{} object has no element {index}", value.type_name())
         }
-        (_, Value::Str(name)) => format!("`{} object` has no attribute `{}`", value.type_name(), name.as_str()),
+        (_, Value::Str(name)) => {
+            format!("`{} object` has no attribute `{}`", value.type_name(), name.as_str())
+        }
         _ => format!("`{} object` has no element {}", value.type_name(), key.repr()),
     };
     Value::undefined(message)

@@ -10,19 +10,35 @@ pub(crate) type Name = Arc<str>;
 pub(crate) enum Node {
     Text(String),
     Output(Expr),
-    If { branches: Vec<(Expr, Vec<Node>)>, otherwise: Vec<Node> },
+    If {
+        branches: Vec<(Expr, Vec<Node>)>,
+        otherwise: Vec<Node>,
+    },
     For(Box<For>),
-    Set { target: Target, value: Expr },
-    SetBlock { name: Name, filter: Option<Expr>, body: Vec<Node> },
+    Set {
+        target: Target,
+        value: Expr,
+    },
+    SetBlock {
+        name: Name,
+        filter: Option<Expr>,
+        body: Vec<Node>,
+    },
     Macro(Arc<Macro>),
     /// `{% call(args) macro() %}`.
-    Call { caller: Arc<Macro>, call: Expr },
+    Call {
+        caller: Arc<Macro>,
+        call: Expr,
+    },
     /// `{% filter name %}`; the filter is applied to the name [`FILTERED`].
-    Filter { filter: Expr, body: Vec<Node> },
-    With { bindings: Vec<(Target, Expr)>, body: Vec<Node> },
-    Do(Expr),
-    Break,
-    Continue,
+    Filter {
+        filter: Expr,
+        body: Vec<Node>,
+    },
+    With {
+        bindings: Vec<(Target, Expr)>,
+        body: Vec<Node>,
+    },
 }
 
 /// The name under which the text of a block stands in the expression that filters it.

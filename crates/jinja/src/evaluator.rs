@@ -24,7 +24,8 @@ const LONGEST_RANGE: i64 = 1_000_000;
 type Result<T> = std::result::Result<T, Error>;
 
 /// Filters whose text result is never taken for a literal (ANS-025).
-const VERBATIM: &[&str] = &["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml", "ppretty", "json"];
+const VERBATIM: &[&str] =
+    &["string", "to_json", "to_nice_json", "to_yaml", "to_nice_yaml", "ppretty", "json"];
 
 pub(crate) struct Evaluator<'t, 'c> {
     context: &'c Context<'c>,
@@ -55,12 +56,6 @@ struct Loop<'t> {
     depth: usize,
     /// What `loop.changed` saw last.
     seen: Option<Vec<Value>>,
-}
-
-enum Flow {
-    Next,
-    Break,
-    Continue,
 }
 
 impl<'t, 'c> Evaluator<'t, 'c> {
@@ -105,34 +100,23 @@ impl<'t, 'c> Evaluator<'t, 'c> {
     }
 
     pub(crate) fn run(&mut self, nodes: &'t [Node], out: &mut Output) -> Result<()> {
-        self.nodes(nodes, out).map(|_| ())
+        nodes.iter().try_for_each(|node| self.node(node, out))
     }
 
-    fn nodes(&mut self, nodes: &'t [Node], out: &mut Output) -> Result<Flow> {
-        for node in nodes {
-            match self.node(node, out)? {
-                Flow::Next => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    fn node(&mut self, node: &'t Node, out: &mut Output) -> Result<Flow> {
+    fn node(&mut self, node: &'t Node, out: &mut Output) -> Result<()> {
         match node {
             Node::Text(text) => out.text(text)?,
             Node::Output(expr) => {
-                let verbatim = matches!(expr, Expr::Filter { name, .. } if is_verbatim(name));
                 let value = self.expr(expr)?;
-                out.value(value, verbatim)?;
+                out.value(value)?;
             }
             Node::If { branches, otherwise } => {
                 for (condition, body) in branches {
                     if self.expr(condition)?.truthy()? {
-                        return self.nodes(body, out);
+                        return self.run(body, out);
                     }
                 }
-                return self.nodes(otherwise, out);
+                return self.run(otherwise, out);
             }
             Node::For(each) => {
                 let items = self.expr(&each.items)?;
@@ -163,13 +147,13 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                     evaluator.bind(&"caller".into(), Slot::Macro(caller));
                     evaluator.expr(call)
                 })?;
-                out.value(value, false)?;
+                out.value(value)?;
             }
             Node::Filter { filter, body } => {
                 let mut inner = Output::default();
                 self.framed(|evaluator| evaluator.run(body, &mut inner))?;
                 let value = self.filtered(filter, inner.finish(false)?)?;
-                out.value(value, false)?;
+                out.value(value)?;
             }
             Node::With { bindings, body } => {
                 let mut values = Vec::new();
@@ -180,16 +164,11 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                     for ((target, _), value) in bindings.iter().zip(values) {
                         evaluator.assign(target, value)?;
                     }
-                    evaluator.nodes(body, out)
+                    evaluator.run(body, out)
                 });
             }
-            Node::Do(expr) => {
-                self.expr(expr)?;
-            }
-            Node::Break => return Ok(Flow::Break),
-            Node::Continue => return Ok(Flow::Continue),
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
     fn filtered(&mut self, filter: &'t Expr, value: Value) -> Result<Value> {
@@ -228,20 +207,15 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                 return Err(Error::new(ErrorKind::Limit, format!("loops of more than {MOST_ROUNDS} rounds")));
             }
             state.index = index;
-            let (flow, seen) = self.framed(|evaluator| {
+            state.seen = self.framed(|evaluator| {
                 evaluator.bind(&"loop".into(), Slot::Loop(Box::new(state.clone())));
                 evaluator.assign(&each.target, item.clone())?;
-                let flow = evaluator.nodes(&each.body, out)?;
-                let seen = match evaluator.slot("loop") {
+                evaluator.run(&each.body, out)?;
+                Ok(match evaluator.slot("loop") {
                     Some(Slot::Loop(state)) => state.seen.clone(),
                     _ => None,
-                };
-                Ok((flow, seen))
+                })
             })?;
-            state.seen = seen;
-            if matches!(flow, Flow::Break) {
-                break;
-            }
         }
         Ok(())
     }
@@ -258,7 +232,8 @@ impl<'t, 'c> Evaluator<'t, 'c> {
             Target::Tuple(targets) => {
                 let values = value.iterate()?;
                 if values.len() != targets.len() {
-                    let message = format!("cannot unpack {} values into {} names", values.len(), targets.len());
+                    let message =
+                        format!("cannot unpack {} values into {} names", values.len(), targets.len());
                     return Err(Error::of_value(message));
                 }
                 for (target, value) in targets.iter().zip(values) {
@@ -273,9 +248,9 @@ impl<'t, 'c> Evaluator<'t, 'c> {
     fn special(&mut self, expr: &'t Expr) -> Result<Option<Slot<'t>>> {
         match expr {
             Expr::Name(name) => Ok(match self.slot(name) {
-                Some(slot @ (Slot::Macro(_) | Slot::Namespace(_) | Slot::Cycler { .. } | Slot::Joiner { .. })) => {
-                    Some(slot.clone())
-                }
+                Some(
+                    slot @ (Slot::Macro(_) | Slot::Namespace(_) | Slot::Cycler { .. } | Slot::Joiner { .. }),
+                ) => Some(slot.clone()),
                 _ => None,
             }),
             Expr::Call(target, arguments) => {
@@ -289,7 +264,9 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                         let Value::Map(map) = dict(&args)? else { return Ok(None) };
                         Ok(Some(Slot::Namespace((*map).clone())))
                     }
-                    "cycler" => Ok(Some(Slot::Cycler { items: self.arguments(arguments)?.positional, next: 0 })),
+                    "cycler" => {
+                        Ok(Some(Slot::Cycler { items: self.arguments(arguments)?.positional, next: 0 }))
+                    }
                     "joiner" => {
                         let args = self.arguments(arguments)?;
                         let separator = args.get(0, "sep").cloned().unwrap_or_else(|| Value::str(", "));
@@ -358,7 +335,10 @@ impl<'t, 'c> Evaluator<'t, 'c> {
             Expr::Filter { value, name, arguments } => {
                 let value = self.expr(value)?;
                 let args = self.arguments(arguments)?;
-                self.context.filter(name, value, &args)?
+                match self.context.filter(name, value, &args)? {
+                    Value::Str(text) if is_verbatim(name) => Value::Str(text.verbatim()),
+                    other => other,
+                }
             }
             Expr::Test { value, name, arguments, negated } => {
                 let value = self.expr(value)?;
@@ -443,7 +423,9 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                         args.named.push((key.into(), value.clone()));
                     }
                 }
-                other => return Err(Error::of_type(format!("`{}` object is not a mapping", other.type_name()))),
+                other => {
+                    return Err(Error::of_type(format!("`{}` object is not a mapping", other.type_name())));
+                }
             }
         }
         Ok(args)
@@ -513,7 +495,8 @@ impl<'t, 'c> Evaluator<'t, 'c> {
         let mut inner = Output::default();
         self.framed(|evaluator| {
             let known = |name: &str| definition.parameters.iter().any(|(parameter, _)| &**parameter == name);
-            let rest: Vec<Value> = args.positional.iter().skip(definition.parameters.len()).cloned().collect();
+            let rest: Vec<Value> =
+                args.positional.iter().skip(definition.parameters.len()).cloned().collect();
             let mut named_rest = Map::new();
             for (name, value) in args.named.iter().filter(|(name, _)| !known(name)) {
                 named_rest.insert(Value::str(name.clone()), value.clone());
@@ -551,6 +534,9 @@ impl<'t, 'c> Evaluator<'t, 'c> {
                 }
                 _ => {}
             }
+        }
+        if let Some(Slot::Cycler { items, .. }) = self.special(owner)? {
+            return Ok(items.into_iter().next().unwrap_or(Value::None));
         }
         let value = self.expr(owner)?;
         let args = self.arguments(arguments)?;
@@ -616,7 +602,13 @@ impl<'t, 'c> Evaluator<'t, 'c> {
         self.store(owner, container)
     }
 
-    fn loop_method(&mut self, name: &Name, state: Loop<'t>, method: &Name, arguments: &'t Arguments) -> Result<Value> {
+    fn loop_method(
+        &mut self,
+        name: &Name,
+        state: Loop<'t>,
+        method: &Name,
+        arguments: &'t Arguments,
+    ) -> Result<Value> {
         let args = self.arguments(arguments)?;
         match &**method {
             "cycle" => {
@@ -712,6 +704,7 @@ fn range(args: &Args) -> Result<Value> {
         items.push(Value::Int(at));
         at = at.saturating_add(step);
     }
-    let repr = if step == 1 { format!("range({start}, {stop})") } else { format!("range({start}, {stop}, {step})") };
+    let repr =
+        if step == 1 { format!("range({start}, {stop})") } else { format!("range({start}, {stop}, {step})") };
     Ok(Value::View(Arc::new(kubespray_value::View { repr, type_name: "range", items })))
 }

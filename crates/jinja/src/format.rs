@@ -183,7 +183,9 @@ fn field_text(value: &Value, text: &str) -> Result<String, Error> {
             }
             Some(kind) => Err(wrong(kind)),
         },
-        Value::Int(_) | Value::BigInt(_) | Value::Bool(_) | Value::Float(_) => number_text(value, &spec, wrong),
+        Value::Int(_) | Value::BigInt(_) | Value::Bool(_) | Value::Float(_) => {
+            number_text(value, &spec, wrong)
+        }
         other => Err(Error::of_type(format!("unsupported format string passed to {}", other.type_name()))),
     }
 }
@@ -195,26 +197,37 @@ fn number_text(value: &Value, spec: &Spec, wrong: impl Fn(char) -> Error) -> Res
         other => other.to_text().parse().unwrap_or(f64::from(u8::from(matches!(other, Value::Bool(true))))),
     };
     let (negative, prefix, digits) = match (spec.kind, int) {
-        (None | Some('d' | 'n'), Some(int)) => (int.sign() == num_bigint::Sign::Minus, "", int.magnitude().to_string()),
-        (Some('x'), Some(int)) => (int.sign() == num_bigint::Sign::Minus, "0x", int.magnitude().to_str_radix(16)),
+        (None | Some('d' | 'n'), Some(int)) => {
+            (int.sign() == num_bigint::Sign::Minus, "", int.magnitude().to_string())
+        }
+        (Some('x'), Some(int)) => {
+            (int.sign() == num_bigint::Sign::Minus, "0x", int.magnitude().to_str_radix(16))
+        }
         (Some('X'), Some(int)) => {
             (int.sign() == num_bigint::Sign::Minus, "0X", int.magnitude().to_str_radix(16).to_uppercase())
         }
-        (Some('o'), Some(int)) => (int.sign() == num_bigint::Sign::Minus, "0o", int.magnitude().to_str_radix(8)),
-        (Some('b'), Some(int)) => (int.sign() == num_bigint::Sign::Minus, "0b", int.magnitude().to_str_radix(2)),
+        (Some('o'), Some(int)) => {
+            (int.sign() == num_bigint::Sign::Minus, "0o", int.magnitude().to_str_radix(8))
+        }
+        (Some('b'), Some(int)) => {
+            (int.sign() == num_bigint::Sign::Minus, "0b", int.magnitude().to_str_radix(2))
+        }
         (Some('c'), Some(int)) => {
             let c = u32::try_from(&int).ok().and_then(char::from_u32).ok_or_else(|| wrong('c'))?;
             return Ok(padded("", &c.to_string(), spec, '<'));
         }
         (Some('f' | 'F'), _) => (float < 0.0, "", format!("{:.*}", spec.precision.unwrap_or(6), float.abs())),
-        (Some('%'), _) => (float < 0.0, "", format!("{:.*}%", spec.precision.unwrap_or(6), float.abs() * 100.0)),
+        (Some('%'), _) => {
+            (float < 0.0, "", format!("{:.*}%", spec.precision.unwrap_or(6), float.abs() * 100.0))
+        }
         (Some('e' | 'E'), _) => {
             let text = exponent_text(float.abs(), spec.precision.unwrap_or(6));
             (float < 0.0, "", if spec.kind == Some('E') { text.to_uppercase() } else { text })
         }
         (Some('g' | 'G'), _) => (float < 0.0, "", general_text(float.abs(), spec.precision.unwrap_or(6))),
         (None, None) => {
-            let text = spec.precision.map_or_else(|| float_text(float.abs()), |p| general_text(float.abs(), p));
+            let text =
+                spec.precision.map_or_else(|| float_text(float.abs()), |p| general_text(float.abs(), p));
             (float < 0.0, "", text)
         }
         (Some(kind), _) => return Err(wrong(kind)),
@@ -263,7 +276,11 @@ fn general_text(float: f64, precision: usize) -> String {
         .and_then(|(_, exponent)| exponent.parse().ok())
         .unwrap_or(0);
     let trim = |text: &str| {
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
     };
     if exponent < -4 || exponent >= i64::try_from(precision).unwrap_or(i64::MAX) {
         let text = exponent_text(float, precision - 1);

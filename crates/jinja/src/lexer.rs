@@ -31,12 +31,13 @@ pub(crate) enum Kind {
 }
 
 const OPERATORS: &[&str] = &[
-    "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", "<", ">", "=", ".",
-    ":", "|", ",", ";",
+    "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", "<", ">",
+    "=", ".", ":", "|", ",", ";",
 ];
 
 pub(crate) fn lex(text: &str, syntax: Syntax) -> Result<Vec<Piece>, SyntaxError> {
-    let mut lexer = Lexer { text, at: 0, syntax, pieces: Vec::new(), skip_blanks: false, skip_line_break: false };
+    let mut lexer =
+        Lexer { text, at: 0, syntax, pieces: Vec::new(), skip_blanks: false, skip_line_break: false };
     lexer.run()?;
     Ok(lexer.pieces)
 }
@@ -185,7 +186,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// Tokens up to the end of a tag. In `{{ }}` a backslash in a text stands for itself (ANS-034).
-    fn tokens(&mut self, end: &str, tag_at: usize, literal_backslashes: bool) -> Result<Vec<Token>, SyntaxError> {
+    fn tokens(
+        &mut self,
+        end: &str,
+        tag_at: usize,
+        literal_backslashes: bool,
+    ) -> Result<Vec<Token>, SyntaxError> {
         let mut tokens = Vec::new();
         let mut open: Vec<char> = Vec::new();
         loop {
@@ -262,7 +268,8 @@ impl<'a> Lexer<'a> {
                 if let Some(exponent) = after.strip_prefix(['e', 'E']) {
                     let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
                     if unsigned.starts_with(|c: char| c.is_ascii_digit()) {
-                        length += 1 + (exponent.len() - unsigned.len()) + digits(unsigned, |c| c.is_ascii_digit());
+                        length +=
+                            1 + (exponent.len() - unsigned.len()) + digits(unsigned, |c| c.is_ascii_digit());
                         float = true;
                     }
                 }

@@ -8,14 +8,65 @@ use crate::call::Args;
 use crate::format;
 
 const TEXT: &[&str] = &[
-    "capitalize", "casefold", "center", "count", "encode", "endswith", "expandtabs", "find", "format", "format_map",
-    "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric",
-    "isprintable", "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix",
-    "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines",
-    "startswith", "strip", "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "encode",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "format_map",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
-const MAP: &[&str] =
-    &["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
+const MAP: &[&str] = &[
+    "clear",
+    "copy",
+    "fromkeys",
+    "get",
+    "items",
+    "keys",
+    "pop",
+    "popitem",
+    "setdefault",
+    "update",
+    "values",
+];
 const LIST: &[&str] =
     &["append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort"];
 
@@ -30,7 +81,9 @@ pub(crate) fn is_method(value: &Value, name: &str) -> bool {
         Value::Bytes(_) => matches!(name, "decode" | "hex"),
         Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => matches!(name, "bit_length" | "conjugate"),
         Value::Float(_) => matches!(name, "is_integer" | "hex"),
-        Value::Date(_) | Value::DateTime(_) => matches!(name, "isoformat" | "strftime" | "weekday" | "isoweekday"),
+        Value::Date(_) | Value::DateTime(_) => {
+            matches!(name, "isoformat" | "strftime" | "weekday" | "isoweekday")
+        }
         _ => false,
     }
 }
@@ -63,7 +116,9 @@ pub(crate) fn call(value: &Value, name: &str, args: &Args) -> Result<Value, Erro
             match name {
                 "get" => {
                     let key = args.require(0, "key")?;
-                    Ok(object.get(key)?.unwrap_or_else(|| args.get(1, "default").cloned().unwrap_or(Value::None)))
+                    Ok(object
+                        .get(key)?
+                        .unwrap_or_else(|| args.get(1, "default").cloned().unwrap_or(Value::None)))
                 }
                 _ => {
                     let mut map = Map::new();
@@ -133,9 +188,9 @@ fn text_of(value: &Value) -> Result<&str, Error> {
 fn integer(args: &Args, position: usize, name: &str, default: i64) -> Result<i64, Error> {
     match args.get(position, name) {
         None => Ok(default),
-        Some(value) => value
-            .as_i64()
-            .ok_or_else(|| Error::of_type(format!("`{}` object cannot be interpreted as an integer", value.type_name()))),
+        Some(value) => value.as_i64().ok_or_else(|| {
+            Error::of_type(format!("`{}` object cannot be interpreted as an integer", value.type_name()))
+        }),
     }
 }
 
@@ -178,9 +233,9 @@ fn find(text: &str, args: &Args, last: bool) -> Result<i64, Error> {
     let (start, part) = window(text, args)?;
     let wanted = text_of(args.require(0, "sub")?)?;
     let at = if last { part.rfind(wanted) } else { part.find(wanted) };
-    Ok(at.and_then(|at| part.get(..at)).map_or(-1, |before| {
-        i64::try_from(start + before.chars().count()).unwrap_or(i64::MAX)
-    }))
+    Ok(at
+        .and_then(|at| part.get(..at))
+        .map_or(-1, |before| i64::try_from(start + before.chars().count()).unwrap_or(i64::MAX)))
 }
 
 fn any_of(text: &str, args: &Args, test: fn(&str, &str) -> bool) -> Result<Value, Error> {
@@ -206,7 +261,8 @@ fn split(text: &str, args: &Args, from_right: bool) -> Result<Value, Error> {
         None | Some(Value::None) => {
             let mut rest = text.trim();
             while !rest.is_empty() {
-                let cut = if from_right { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
+                let cut =
+                    if from_right { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
                 let (Some(at), true) = (cut, parts.len() < most) else {
                     parts.push(if from_right { rest.trim_end() } else { rest.trim_start() }.to_owned());
                     break;
@@ -223,7 +279,9 @@ fn split(text: &str, args: &Args, from_right: bool) -> Result<Value, Error> {
             // The blanks at the uncut end stay when the limit is reached.
             if !from_right && parts.len() > most {
                 let kept = text.trim_start();
-                if let (Some(last), Some(tail)) = (parts.last_mut(), kept.len().checked_sub(text.trim().len())) {
+                if let (Some(last), Some(tail)) =
+                    (parts.last_mut(), kept.len().checked_sub(text.trim().len()))
+                {
                     last.push_str(kept.get(kept.len() - tail..).unwrap_or(""));
                 }
             }
@@ -276,7 +334,11 @@ fn title(text: &str) -> String {
     let mut out = String::new();
     let mut in_word = false;
     for c in text.chars() {
-        if in_word { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if in_word {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         in_word = c.is_alphabetic();
     }
     out
@@ -294,7 +356,11 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
             Value::from(head + &chars.as_str().to_lowercase())
         }
         "swapcase" => Value::from(text.chars().fold(String::new(), |mut out, c| {
-            if c.is_uppercase() { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+            if c.is_uppercase() {
+                out.extend(c.to_lowercase())
+            } else {
+                out.extend(c.to_uppercase())
+            }
             out
         })),
         "strip" => Value::str(strip_set(text, args, true, true)?),
@@ -304,7 +370,9 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         "rsplit" => split(text, args, true)?,
         "splitlines" => {
             let keep = args.get(0, "keepends").map_or(Ok(false), Value::truthy)?;
-            let lines = text.split_inclusive('\n').map(|line| if keep { line } else { line.trim_end_matches(['\n', '\r']) });
+            let lines = text
+                .split_inclusive('\n')
+                .map(|line| if keep { line } else { line.trim_end_matches(['\n', '\r']) });
             texts(lines.map(str::to_owned).collect())
         }
         "startswith" => any_of(text, args, |text, part| text.starts_with(part))?,
@@ -333,7 +401,10 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
                 match item {
                     Value::Str(part) => parts.push(part.as_str().to_owned()),
                     other => {
-                        return Err(Error::of_type(format!("expected str instance, {} found", other.type_name())));
+                        return Err(Error::of_type(format!(
+                            "expected str instance, {} found",
+                            other.type_name()
+                        )));
                     }
                 }
             }
@@ -342,7 +413,9 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         "format" => Value::from(format::format(text, &args.positional, &|name| args.named(name).cloned())?),
         "format_map" => {
             let map = args.require(0, "mapping")?.clone();
-            Value::from(format::format(text, &[], &|name| map.as_map().and_then(|map| map.get(name)).cloned())?)
+            Value::from(format::format(text, &[], &|name| {
+                map.as_map().and_then(|map| map.get(name)).cloned()
+            })?)
         }
         "isdigit" | "isdecimal" | "isnumeric" => predicate(text, char::is_numeric),
         "isalpha" => predicate(text, char::is_alphabetic),
@@ -372,7 +445,8 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         "rjust" => pad(text, args, true, false)?,
         "partition" | "rpartition" => {
             let separator = first("sep")?;
-            let cut = if name == "partition" { text.split_once(separator) } else { text.rsplit_once(separator) };
+            let cut =
+                if name == "partition" { text.split_once(separator) } else { text.rsplit_once(separator) };
             let (a, b, c) = match cut {
                 Some((a, c)) => (a, separator, c),
                 None if name == "partition" => (text, "", ""),
@@ -416,7 +490,9 @@ fn map_method(map: &Map, name: &str, args: &Args) -> Result<Value, Error> {
             }
             map.get(key).cloned().unwrap_or_else(|| args.get(1, "default").cloned().unwrap_or(Value::None))
         }
-        "items" => view("dict_items", map.iter().map(|(k, v)| Value::tuple(vec![k.clone(), v.clone()])).collect()),
+        "items" => {
+            view("dict_items", map.iter().map(|(k, v)| Value::tuple(vec![k.clone(), v.clone()])).collect())
+        }
         "keys" => view("dict_keys", map.keys().cloned().collect()),
         "values" => view("dict_values", map.values().cloned().collect()),
         "copy" => Value::map(map.clone()),

@@ -52,8 +52,8 @@ impl Finder {
 
     fn node(&mut self, node: &Node) {
         match node {
-            Node::Text(_) | Node::Break | Node::Continue => {}
-            Node::Output(expr) | Node::Do(expr) => self.expr(expr),
+            Node::Text(_) => {}
+            Node::Output(expr) => self.expr(expr),
             Node::If { branches, otherwise } => {
                 for (condition, body) in branches {
                     self.expr(condition);
@@ -121,7 +121,9 @@ impl Finder {
         match expr {
             Expr::Const(_) => {}
             Expr::Name(name) => self.name(name),
-            Expr::List(items) | Expr::Tuple(items) | Expr::Concat(items) => items.iter().for_each(|item| self.expr(item)),
+            Expr::List(items) | Expr::Tuple(items) | Expr::Concat(items) => {
+                items.iter().for_each(|item| self.expr(item))
+            }
             Expr::Map(entries) => entries.iter().for_each(|(key, value)| {
                 self.expr(key);
                 self.expr(value);
@@ -129,7 +131,10 @@ impl Finder {
             Expr::Not(inner) | Expr::Negative(inner) | Expr::Positive(inner) | Expr::Attribute(inner, _) => {
                 self.expr(inner);
             }
-            Expr::Binary(_, left, right) | Expr::And(left, right) | Expr::Or(left, right) | Expr::Item(left, right) => {
+            Expr::Binary(_, left, right)
+            | Expr::And(left, right)
+            | Expr::Or(left, right)
+            | Expr::Item(left, right) => {
                 self.expr(left);
                 self.expr(right);
             }

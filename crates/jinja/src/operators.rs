@@ -50,7 +50,12 @@ fn items(value: &Value) -> Option<(&Arc<Vec<Value>>, bool)> {
     }
 }
 
-pub(crate) fn binary(context: &Context<'_>, operator: Operator, left: Value, right: Value) -> Result<Value, Error> {
+pub(crate) fn binary(
+    context: &Context<'_>,
+    operator: Operator,
+    left: Value,
+    right: Value,
+) -> Result<Value, Error> {
     let left = defined(left)?;
     let right = defined(right)?;
     match operator {
@@ -247,7 +252,9 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
             ))),
         },
         Value::Map(map) => Ok(map.contains_key(item)),
-        Value::Object(object) => Ok(object.keys().contains(item) || matches!(object.get(item)?, Some(v) if !v.is_undefined())),
+        Value::Object(object) => {
+            Ok(object.keys().contains(item) || matches!(object.get(item)?, Some(v) if !v.is_undefined()))
+        }
         other => match other.as_sequence() {
             Some(items) => Ok(items.contains(item)),
             None => Err(Error::of_type(format!("argument of type `{}` is not iterable", other.type_name()))),
@@ -259,10 +266,9 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
 pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value, Error> {
     let number = |part: &Option<Value>| match part {
         None | Some(Value::None) => Ok(None),
-        Some(value) => value
-            .as_i64()
-            .map(Some)
-            .ok_or_else(|| Error::of_type("slice indices must be integers or None")),
+        Some(value) => {
+            value.as_i64().map(Some).ok_or_else(|| Error::of_type("slice indices must be integers or None"))
+        }
     };
     let [start, stop, step] = [number(&parts[0])?, number(&parts[1])?, number(&parts[2])?];
     let step = step.unwrap_or(1);
@@ -272,7 +278,8 @@ pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value, E
     let pick = |length: usize| -> Vec<usize> {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
         let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
-        let clamp = |index: i64| (if index < 0 { index.saturating_add(length) } else { index }).clamp(low, high);
+        let clamp =
+            |index: i64| (if index < 0 { index.saturating_add(length) } else { index }).clamp(low, high);
         let mut at = start.map_or(if step > 0 { low } else { high }, clamp);
         let end = stop.map_or(if step > 0 { high } else { low }, clamp);
         let mut picked = Vec::new();
@@ -289,7 +296,8 @@ pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value, E
             Ok(Value::str(picked))
         }
         Value::List(items) | Value::Tuple(items) => {
-            let picked = pick(items.len()).into_iter().filter_map(|index| items.get(index).cloned()).collect();
+            let picked =
+                pick(items.len()).into_iter().filter_map(|index| items.get(index).cloned()).collect();
             Ok(if matches!(value, Value::Tuple(_)) { Value::tuple(picked) } else { Value::list(picked) })
         }
         Value::Undefined(_) => Ok(value.clone()),

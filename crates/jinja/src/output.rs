@@ -8,7 +8,10 @@ const LARGEST: usize = 16 << 20;
 
 pub(crate) fn within_limit(length: usize) -> Result<(), Error> {
     if length > LARGEST {
-        return Err(Error::new(ErrorKind::Limit, format!("template puts out more than {} MiB", LARGEST >> 20)));
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("template puts out more than {} MiB", LARGEST >> 20),
+        ));
     }
     Ok(())
 }
@@ -16,25 +19,25 @@ pub(crate) fn within_limit(length: usize) -> Result<(), Error> {
 /// Everything that was put out so far. A single value is kept as it is: it may need no conversion.
 #[derive(Default)]
 pub(crate) struct Output {
-    single: Option<(Value, bool)>,
+    single: Option<Value>,
     text: String,
     count: usize,
 }
 
 impl Output {
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Error> {
-        self.value(Value::str(text), false)
+        self.value(Value::str(text))
     }
 
-    /// Puts a value out. `verbatim`: its text is never taken for a literal.
-    pub(crate) fn value(&mut self, value: Value, verbatim: bool) -> Result<(), Error> {
+    /// Puts a value out.
+    pub(crate) fn value(&mut self, value: Value) -> Result<(), Error> {
         let value = printable(value)?;
         self.count += 1;
         if self.count == 1 {
-            self.single = Some((value, verbatim));
+            self.single = Some(value);
             return Ok(());
         }
-        if let Some((first, _)) = self.single.take() {
+        if let Some(first) = self.single.take() {
             self.text = first.to_text();
         }
         match &value {
@@ -46,8 +49,8 @@ impl Output {
 
     /// The value of the whole. `plain`: a text, whatever it looks like.
     pub(crate) fn finish(self, plain: bool) -> Result<Value, Error> {
-        let Some((value, verbatim)) = self.single else { return Ok(convert(self.text, plain)) };
-        if verbatim && matches!(value, Value::Str(_)) {
+        let Some(value) = self.single else { return Ok(convert(self.text, plain)) };
+        if matches!(&value, Value::Str(text) if text.is_verbatim()) {
             return Ok(value);
         }
         if plain {
@@ -113,7 +116,9 @@ fn check_value(value: &Value) -> Result<(), Error> {
 
 fn reads_back(value: &Value) -> bool {
     match value {
-        Value::None | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Str(_) | Value::Bytes(_) => true,
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Str(_) | Value::Bytes(_) => {
+            true
+        }
         Value::Float(f) => f.is_finite(),
         Value::List(items) | Value::Tuple(items) => items.iter().all(reads_back),
         Value::Map(map) => map.iter().all(|(key, value)| reads_back(key) && reads_back(value)),
@@ -146,7 +151,9 @@ pub(crate) fn mark_unsafe(value: Value) -> Value {
         Value::Str(text) => Value::unsafe_str(text.as_str()),
         Value::List(items) => Value::list(items.iter().cloned().map(mark_unsafe).collect()),
         Value::Tuple(items) => Value::tuple(items.iter().cloned().map(mark_unsafe).collect()),
-        Value::Map(map) => Value::map(map.iter().map(|(key, value)| (key.clone(), mark_unsafe(value.clone()))).collect()),
+        Value::Map(map) => {
+            Value::map(map.iter().map(|(key, value)| (key.clone(), mark_unsafe(value.clone()))).collect())
+        }
         other => other,
     }
 }

@@ -44,7 +44,11 @@ impl Blocks<'_> {
     fn until(&mut self, ends: &[&str], opened_at: usize) -> Result<(Vec<Node>, Option<End>)> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(SyntaxError::at(self.text, opened_at, format!("blocks nested deeper than {DEEPEST} levels")));
+            return Err(SyntaxError::at(
+                self.text,
+                opened_at,
+                format!("blocks nested deeper than {DEEPEST} levels"),
+            ));
         }
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
@@ -99,7 +103,8 @@ impl Blocks<'_> {
                 Ok(Node::Macro(Arc::new(Macro { name, parameters, body })))
             }
             "call" => {
-                let parameters = if tokens.peek_operator() == Some("(") { tokens.parameters()? } else { Vec::new() };
+                let parameters =
+                    if tokens.peek_operator() == Some("(") { tokens.parameters()? } else { Vec::new() };
                 let call = tokens.whole()?;
                 let body = self.body("endcall", at)?;
                 Ok(Node::Call { caller: Arc::new(Macro { name: "caller".into(), parameters, body }), call })
@@ -121,11 +126,13 @@ impl Blocks<'_> {
                 }
                 Ok(Node::With { bindings, body: self.body("endwith", at)? })
             }
-            "do" => Ok(Node::Do(tokens.whole()?)),
-            "break" => Ok(Node::Break),
-            "continue" => Ok(Node::Continue),
-            "include" | "import" | "from" | "extends" | "block" | "trans" | "autoescape" => {
-                Err(SyntaxError::at(text, at, format!("`{{% {word} %}}` cannot be used in a variable's value")))
+            "include" | "import" | "from" | "extends" | "block" | "trans" | "autoescape" => Err(
+                SyntaxError::at(text, at, format!("`{{% {word} %}}` cannot be used in a variable's value")),
+            ),
+            "do" | "break" | "continue" => {
+                let message =
+                    format!("`{{% {word} %}}` belongs to a Jinja extension that Ansible does not turn on");
+                Err(SyntaxError::at(text, at, message))
             }
             _ => Err(SyntaxError::at(text, at, format!("unknown tag `{word}`"))),
         }
@@ -139,7 +146,8 @@ impl Blocks<'_> {
             branches.push((condition, body));
             match end {
                 Some(end) if end.word == "elif" => {
-                    let mut tokens = Tokens { text: self.text, tokens: &end.tokens, next: 0, end: end.at, depth: 0 };
+                    let mut tokens =
+                        Tokens { text: self.text, tokens: &end.tokens, next: 0, end: end.at, depth: 0 };
                     condition = tokens.whole()?;
                 }
                 Some(end) if end.word == "else" => {
@@ -176,7 +184,8 @@ impl Blocks<'_> {
             return Ok(Node::Set { target, value });
         }
         let Target::Name(name) = target else { return Err(tokens.unexpected("`=`")) };
-        let filter = if tokens.at_end() { None } else { Some(tokens.filters(Expr::Name(FILTERED.into()), false)?) };
+        let filter =
+            if tokens.at_end() { None } else { Some(tokens.filters(Expr::Name(FILTERED.into()), false)?) };
         tokens.finish()?;
         Ok(Node::SetBlock { name, filter, body: self.body("endset", at)? })
     }
@@ -266,7 +275,10 @@ impl Tokens<'_> {
         let mut is_tuple = false;
         while self.eat(",") {
             is_tuple = true;
-            if self.at_end() || self.peek_operator().is_some_and(|op| op == "=" || op == ")") || self.peek_word() == Some("in") {
+            if self.at_end()
+                || self.peek_operator().is_some_and(|op| op == "=" || op == ")")
+                || self.peek_word() == Some("in")
+            {
                 break;
             }
             targets.push(self.single_target()?);

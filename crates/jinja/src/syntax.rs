@@ -14,6 +14,23 @@ pub struct Syntax {
 impl Syntax {
     /// What Ansible uses for values of variables.
     pub const ANSIBLE: Self = Self { trim_blocks: true, lstrip_blocks: false };
+
+    /// The options of a line `#jinja2: name: value, …` laid over these.
+    pub(crate) fn with_header(mut self, header: &str) -> Result<Self, SyntaxError> {
+        for pair in header.split(',') {
+            let (name, value) = pair.split_once(':').unwrap_or((pair, ""));
+            let value = matches!(value.trim(), "True" | "true");
+            match name.trim() {
+                "trim_blocks" => self.trim_blocks = value,
+                "lstrip_blocks" => self.lstrip_blocks = value,
+                other => {
+                    let message = format!("option `{other}` of a line `#jinja2:` is not supported");
+                    return Err(SyntaxError { message, line: 1, column: 1 });
+                }
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// A template that cannot be read. Lines and columns count from 1.

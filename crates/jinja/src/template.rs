@@ -12,6 +12,9 @@ use crate::output::{Output, mark_unsafe};
 use crate::syntax::{Syntax, SyntaxError};
 use crate::{names, parser};
 
+/// What the first line of a template may start with to change how the rest is read.
+const HEADER: &str = "#jinja2:";
+
 /// A parsed template. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -35,11 +38,18 @@ impl Template {
         let normal = text.replace("\r\n", "\n").replace('\r', "\n");
         // Jinja drops one line break at the end; Ansible puts back what was there (ANS-034).
         let source = normal.strip_suffix('\n').unwrap_or(&normal);
+        let (source, syntax) = match source.strip_prefix(HEADER) {
+            Some(rest) => {
+                let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
+                (body, syntax.with_header(header)?)
+            }
+            None => (source, syntax),
+        };
         let nodes = parser::parse(source, lexer::lex(source, syntax)?)?;
         let single_name = match nodes.as_slice() {
-            // Exactly `{{ name }}`, nothing else around it.
-            [Node::Output(Expr::Name(name))] if normal.starts_with("{{") && normal.ends_with("}}") => {
-                let inner = normal.trim_start_matches('{').trim_end_matches('}').trim();
+            // Exactly `{{ name }}`, nothing else around it but one line break.
+            [Node::Output(Expr::Name(name))] if source.starts_with("{{") && source.ends_with("}}") => {
+                let inner = source.trim_start_matches('{').trim_end_matches('}').trim();
                 (inner == &**name).then(|| name.clone())
             }
             _ => None,
@@ -62,7 +72,9 @@ impl Template {
             (Some(Piece::Output(tokens, _)), true) if !tokens.is_empty() => {
                 let nodes = vec![Node::Output(parser::parse_expression(&wrapped, &tokens)?)];
                 let names = names::free_names(&nodes);
-                Ok(Self { inner: Arc::new(Inner { nodes, names, single_name: None, trailing_line_breaks: 0 }) })
+                Ok(Self {
+                    inner: Arc::new(Inner { nodes, names, single_name: None, trailing_line_breaks: 0 }),
+                })
             }
             _ => Err(SyntaxError::at(text, 0, "not an expression")),
         }

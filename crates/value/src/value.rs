@@ -54,11 +54,12 @@ pub enum Value {
     Undefined(Arc<Undefined>),
 }
 
-/// A text, which may be marked so that it is never taken for a template.
+/// A text, which may be marked so that it is never taken for a template or for a literal.
 #[derive(Clone)]
 pub struct Str {
     text: Arc<str>,
     is_unsafe: bool,
+    is_verbatim: bool,
 }
 
 /// Shared bytes.
@@ -94,12 +95,24 @@ pub struct Undefined {
 impl Str {
     /// A text that may be a template.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), is_unsafe: false }
+        Self { text: text.into(), is_unsafe: false, is_verbatim: false }
     }
 
     /// A text that is never a template (`!unsafe`, vault contents, lookup results).
     pub fn new_unsafe(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), is_unsafe: true }
+        Self { text: text.into(), is_unsafe: true, is_verbatim: false }
+    }
+
+    /// The same text, marked as one that is never taken for a Python literal: what `to_json` and the
+    /// like give (ANS-025).
+    #[must_use]
+    pub fn verbatim(self) -> Self {
+        Self { is_verbatim: true, ..self }
+    }
+
+    /// Whether it must never be taken for a Python literal.
+    pub fn is_verbatim(&self) -> bool {
+        self.is_verbatim
     }
 
     /// The text.

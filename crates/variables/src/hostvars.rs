@@ -73,6 +73,7 @@ impl Object for HostVarsVars {
 /// `ansible_facts` of a host whose facts are not known: every fact of it is undefined for that reason.
 pub(crate) struct UnknownFacts {
     pub(crate) host: String,
+    pub(crate) kind: ErrorKind,
 }
 
 impl fmt::Debug for UnknownFacts {
@@ -88,7 +89,7 @@ impl Object for UnknownFacts {
 
     fn get(&self, key: &Value) -> Result<Option<Value>, Error> {
         let message = format!("fact `{}` of `{}` is not known yet", key.to_text(), self.host);
-        Ok(Some(Value::undefined_because(Error::new(ErrorKind::NeedsFacts, message))))
+        Ok(Some(Value::undefined_because(Error::new(self.kind, message))))
     }
 
     fn keys(&self) -> Vec<Value> {

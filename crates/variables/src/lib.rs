@@ -16,4 +16,4 @@ mod site;
 pub use catalogue::{Catalogue, Default, Entry, Kind, Removed, Scope};
 pub use coerce::{Coerced, Mismatch, coerce};
 pub use facts::is_fact_name;
-pub use site::{Found, Options, Setting, Variables};
+pub use site::{Found, Options, Setting, UnknownFacts, Variables};

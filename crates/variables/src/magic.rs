@@ -63,10 +63,7 @@ pub(crate) fn magic(inner: &Arc<Inner>, host: usize, foreign: bool, name: &str) 
     let inventory = inner.inventory();
     match name {
         "inventory_hostname" => per_host(Value::from(host_name())),
-        "inventory_hostname_short" => {
-            let name = host_name();
-            per_host(Value::str(name.split('.').next().unwrap_or(&name)))
-        }
+        "inventory_hostname_short" => per_host(Value::str(kubespray_inventory::short_name(&host_name()))),
         "inventory_file" => per_host(path(inventory.inventory_file(&host_name()))),
         "inventory_dir" => per_host(path(inventory.inventory_dir(&host_name()))),
         "group_names" => {
@@ -80,7 +77,7 @@ pub(crate) fn magic(inner: &Arc<Inner>, host: usize, foreign: bool, name: &str) 
             Some(facts) => {
                 Value::map(facts.iter().map(|(key, value)| (unprefixed(key), value.clone())).collect())
             }
-            None => Value::Object(Arc::new(UnknownFacts { host: host_name() })),
+            None => Value::Object(Arc::new(UnknownFacts { host: host_name(), kind: inner.unknown_fact() })),
         }),
         "playbook_dir" => shared(Value::str(inner.playbook_dir())),
         _ if foreign => None,
@@ -103,7 +100,8 @@ pub(crate) fn magic(inner: &Arc<Inner>, host: usize, foreign: bool, name: &str) 
 }
 
 fn path(path: Option<&str>) -> Value {
-    path.map_or(Value::None, Value::str)
+    // A list of hosts on the command line lies in no folder; Ansible has the text of Python's nothing.
+    Value::str(path.unwrap_or("None"))
 }
 
 /// `ansible_facts` drops the prefix that facts have beside the variables.

@@ -31,6 +31,17 @@ pub struct Options {
     pub sources: Vec<String>,
     /// The folder that holds the first inventory.
     pub playbook_dir: String,
+    /// What a fact of a host without known facts is worth to `default()` and `is defined`.
+    pub unknown_facts: UnknownFacts,
+}
+
+/// How templates see facts that nobody gathered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownFacts {
+    /// As what does not exist: what Ansible does in a run without facts.
+    Undefined,
+    /// As what will exist: whoever needs one has no value yet, and no default stands in for it.
+    Pending,
 }
 
 /// All variables of all hosts.
@@ -297,12 +308,24 @@ impl Inner {
     }
 
     pub(crate) fn host_index(&self, name: &str) -> Option<usize> {
-        self.host_numbers.get(name).copied()
+        let number = |name: &str| self.host_numbers.get(name).copied();
+        number(name).or_else(|| number(self.inventory.known_name(name)?)).or_else(|| {
+            // Other names of this machine mean the `localhost` that is made up.
+            if matches!(name, "127.0.0.1" | "::1") { number("localhost") } else { None }
+        })
     }
 
-    /// Hosts as `hostvars` lists them: without the `localhost` that is made up.
+    /// Hosts as `hostvars` lists them: with the `localhost` that is made up (ANS-035).
     pub(crate) fn inventory_hosts(&self) -> Vec<Value> {
-        self.inventory.hosts().into_iter().map(Value::str).collect()
+        self.hosts.iter().map(|host| Value::str(host.as_str())).collect()
+    }
+
+    /// The kind of error that an unknown fact is.
+    pub(crate) fn unknown_fact(&self) -> ErrorKind {
+        match self.options.unknown_facts {
+            UnknownFacts::Undefined => ErrorKind::Undefined,
+            UnknownFacts::Pending => ErrorKind::NeedsFacts,
+        }
     }
 
     pub(crate) fn facts(&self, host: usize) -> Option<&Map> {
@@ -437,7 +460,7 @@ impl Inner {
                     "`{name}` is a fact of `{}`, and its facts are not known yet",
                     self.host_name(host)
                 );
-                return Ok(Some(Value::undefined_because(Error::new(ErrorKind::NeedsFacts, message))));
+                return Ok(Some(Value::undefined_because(Error::new(self.unknown_fact(), message))));
             }
             return Ok(None);
         };

@@ -73,9 +73,12 @@ impl<'a> Builder<'a> {
                 Event::DocumentStart(_) => {
                     if root.is_some() {
                         return Err(Box::new(
-                            Diagnostic::error("yaml-documents", "expected a single document, found another one")
-                                .at(span)
-                                .hint("remove the line `---`, or put the second document into a file of its own"),
+                            Diagnostic::error(
+                                "yaml-documents",
+                                "expected a single document, found another one",
+                            )
+                            .at(span)
+                            .hint("remove the line `---`, or put the second document into a file of its own"),
                         ));
                     }
                     let (event, span) = self.next()?;
@@ -124,7 +127,11 @@ impl<'a> Builder<'a> {
                 let node = self.map(span, tag.as_deref(), depth)?;
                 (node, anchor)
             }
-            _ => return Err(Box::new(Diagnostic::error("yaml-syntax", "unexpected end of the document").at(span))),
+            _ => {
+                return Err(Box::new(
+                    Diagnostic::error("yaml-syntax", "unexpected end of the document").at(span),
+                ));
+            }
         };
         if anchor > 0 {
             self.open_anchors.remove(&anchor);
@@ -135,14 +142,18 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Arc<Node>, Failure> {
         if self.open_anchors.contains(&id) {
-            return Err(Box::new(Diagnostic::error("yaml-alias", "alias of a value that contains itself").at(span)));
+            return Err(Box::new(
+                Diagnostic::error("yaml-alias", "alias of a value that contains itself").at(span),
+            ));
         }
         match self.anchors.get(&id).cloned() {
             Some((node, weight)) => {
                 self.count(weight, &span)?;
                 Ok(node)
             }
-            None => Err(Box::new(Diagnostic::error("yaml-alias", "alias of an anchor that is not defined").at(span))),
+            None => Err(Box::new(
+                Diagnostic::error("yaml-alias", "alias of an anchor that is not defined").at(span),
+            )),
         }
     }
 
@@ -181,7 +192,7 @@ impl<'a> Builder<'a> {
             let (event, value_span) = self.next()?;
             let node = self.node(event, value_span.clone(), depth + 1)?;
             if is_merge {
-                self.merge(node, &value_span, &mut merged)?;
+                add_merged(node, &value_span, &mut merged)?;
                 continue;
             }
             if let Some((first, _)) = entries.get(&key.value) {
@@ -205,22 +216,23 @@ impl<'a> Builder<'a> {
         let value = tags::map(Value::map(map), tag, &span)?;
         Ok(Arc::new(Node { value, span, children: Children::Map(entries) }))
     }
+}
 
-    fn merge(&mut self, node: Arc<Node>, span: &Span, merged: &mut Vec<Arc<Node>>) -> Result<(), Failure> {
-        match &node.children {
-            Children::Map(_) => merged.push(node),
-            Children::List(items) if items.iter().all(|item| matches!(item.children, Children::Map(_))) => {
-                // The first map of the list wins, so it is laid over the others.
-                merged.extend(items.iter().rev().cloned());
-            }
-            _ => {
-                return Err(Box::new(
-                    Diagnostic::error("yaml-merge", "`<<` wants a map or a list of maps").at(span.clone()),
-                ));
-            }
+/// Adds what `<<` names, so that later ones are laid over earlier ones.
+fn add_merged(node: Arc<Node>, span: &Span, merged: &mut Vec<Arc<Node>>) -> Result<(), Failure> {
+    match &node.children {
+        Children::Map(_) => merged.push(node),
+        // The first map of the list wins, so it comes last.
+        Children::List(items) if items.iter().all(|item| matches!(item.children, Children::Map(_))) => {
+            merged.extend(items.iter().rev().cloned());
         }
-        Ok(())
+        _ => {
+            return Err(Box::new(
+                Diagnostic::error("yaml-merge", "`<<` wants a map or a list of maps").at(span.clone()),
+            ));
+        }
     }
+    Ok(())
 }
 
 /// Merged entries come first, in order; own entries replace them in place.

@@ -6,10 +6,14 @@ use kubespray_diagnostics::{Diagnostic, Source, Span};
 
 /// A syntax error with what likely caused it.
 pub(crate) fn syntax(info: &str, source: &Arc<Source>, line: usize, column: usize) -> Diagnostic {
-    let diagnostic = Diagnostic::error("yaml-syntax", info.trim_end_matches('.').to_owned())
-        .at(Span::at(source.clone(), line.max(1), column));
+    let diagnostic = Diagnostic::error("yaml-syntax", info.trim_end_matches('.').to_owned()).at(Span::at(
+        source.clone(),
+        line.max(1),
+        column,
+    ));
     let lines: Vec<&str> = source.text().map(|text| text.lines().collect()).unwrap_or_default();
-    let near = |back: usize| line.checked_sub(1 + back).and_then(|index| lines.get(index)).copied().unwrap_or("");
+    let near =
+        |back: usize| line.checked_sub(1 + back).and_then(|index| lines.get(index)).copied().unwrap_or("");
     // The parser notices a mistake at the earliest on the line behind it.
     for text in [near(0), near(1)] {
         if let Some(hint) = hint_for(text) {

@@ -4,10 +4,16 @@
 //! values with the place of each.
 
 mod build;
+mod emit;
 mod hints;
+mod layout;
 mod limits;
+mod scalar;
 mod tags;
 mod typing;
+
+pub use emit::emit;
+pub use layout::Layout;
 
 use std::sync::Arc;
 

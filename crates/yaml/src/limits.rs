@@ -10,12 +10,19 @@ use crate::build::DEEPEST;
 /// state for each, and a line of a million brackets would cost it dearly before the builder says no.
 pub(crate) fn check_nesting(text: &str, source: &Arc<Source>) -> Result<(), Box<Diagnostic>> {
     for (number, line) in text.lines().enumerate() {
-        let opening = line.bytes().take_while(|b| matches!(b, b'[' | b'{' | b'-' | b'?' | b' ' | b',' | b':')).filter(|b| *b != b' ').count();
+        let opening = line
+            .bytes()
+            .take_while(|b| matches!(b, b'[' | b'{' | b'-' | b'?' | b' ' | b',' | b':'))
+            .filter(|b| *b != b' ')
+            .count();
         let dashes_only = line.bytes().all(|b| b == b'-');
         if opening > DEEPEST && !dashes_only {
             return Err(Box::new(
-                Diagnostic::error("yaml-depth", format!("nested deeper than {DEEPEST} levels"))
-                    .at(Span::at(source.clone(), number + 1, 1)),
+                Diagnostic::error("yaml-depth", format!("nested deeper than {DEEPEST} levels")).at(Span::at(
+                    source.clone(),
+                    number + 1,
+                    1,
+                )),
             ));
         }
     }

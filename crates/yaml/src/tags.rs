@@ -38,21 +38,28 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
     let Some(tag) = tag else {
         if plain {
             return typing::plain(text)
-                .map_err(|message| Box::new(Diagnostic::error("yaml-date", message).at(span.clone())));
+                .map_err(|message| Box::new(Diagnostic::error("yaml-value", message).at(span.clone())));
         }
         return Ok(Value::str(text));
     };
     let tag = name(tag);
+    if tag == "!" {
+        return scalar(text, plain, None, span);
+    }
     let fits = |value: Option<Value>| value.ok_or_else(|| wrong(&tag, text, span));
     match tag.as_str() {
-        "!" | "!!str" => Ok(Value::str(text)),
+        "!!str" => Ok(Value::str(text)),
         "!unsafe" => Ok(Value::unsafe_str(text)),
         "!vault" | "!vault-encrypted" => Ok(Value::Vault(Arc::from(text))),
         "!!null" => Ok(Value::None),
-        "!!bool" => fits(typing::boolean(text).or_else(|| typing::boolean(&text.to_lowercase())).map(Value::Bool)),
+        "!!bool" => {
+            fits(typing::boolean(text).or_else(|| typing::boolean(&text.to_lowercase())).map(Value::Bool))
+        }
         "!!int" => fits(typing::integer(text)),
         "!!float" => fits(
-            typing::float(text).or_else(|| kubespray_value::parse_float(&text.replace('_', ""))).map(Value::Float),
+            typing::float(text)
+                .or_else(|| kubespray_value::parse_float(&text.replace('_', "")))
+                .map(Value::Float),
         ),
         "!!timestamp" => match typing::timestamp(text) {
             Some(Ok(value)) => Ok(value),
@@ -109,7 +116,8 @@ fn never_a_template(value: &Value) -> Value {
         Value::Str(text) => Value::unsafe_str(text.as_str()),
         Value::List(items) => Value::list(items.iter().map(never_a_template).collect()),
         Value::Map(map) => {
-            let entries: Map = map.iter().map(|(key, value)| (key.clone(), never_a_template(value))).collect();
+            let entries: Map =
+                map.iter().map(|(key, value)| (key.clone(), never_a_template(value))).collect();
             Value::map(entries)
         }
         other => other.clone(),

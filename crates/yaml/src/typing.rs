@@ -10,6 +10,8 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
     let Some(first) = text.bytes().next() else { return Ok(Value::None) };
     match text {
         "~" | "null" | "Null" | "NULL" => return Ok(Value::None),
+        // PyYAML knows these as types of their own and has no value for them.
+        "=" | "<<" => return Err(format!("`{text}` cannot be a value unless it is quoted")),
         _ => {}
     }
     if let Some(value) = boolean(text) {
@@ -21,13 +23,19 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
     if let Some(value) = float(text) {
         return Ok(Value::Float(value));
     }
-    if let Some(value) = integer(text) {
-        return Ok(value);
+    if is_integer(text) {
+        // Only `0x_` and `0b_` look like integers and are none.
+        return integer(text).ok_or_else(|| format!("`{text}` is no number; quote it if it is a text"));
     }
     match timestamp(text) {
         Some(value) => value,
         None => Ok(Value::str(text)),
     }
+}
+
+/// Whether a plain scalar is a text.
+pub(crate) fn is_text(text: &str) -> bool {
+    matches!(plain(text), Ok(Value::Str(_)))
 }
 
 /// PyYAML knows no `y` and `n`.
@@ -47,11 +55,10 @@ fn digit_or_underscore(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'_'
 }
 
-/// Base 2, 8 (a leading 0), 10, 16 and 60.
-pub(crate) fn integer(text: &str) -> Option<Value> {
-    let negative = text.starts_with('-');
+/// Whether PyYAML takes a text for an integer: base 2, 8 (a leading 0), 10, 16 or 60.
+fn is_integer(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let matched = if let Some(digits) = unsigned.strip_prefix("0b") {
+    if let Some(digits) = unsigned.strip_prefix("0b") {
         all(digits, |b| matches!(b, b'0' | b'1' | b'_'))
     } else if let Some(digits) = unsigned.strip_prefix("0x") {
         all(digits, |b| b.is_ascii_hexdigit() || b == b'_')
@@ -63,11 +70,17 @@ pub(crate) fn integer(text: &str) -> Option<Value> {
         sexagesimal_groups(unsigned, false)
     } else {
         unsigned.starts_with(|c: char| c.is_ascii_digit()) && all(unsigned, digit_or_underscore)
-    };
-    if matched { integer_value(negative, &unsigned.replace('_', "")) } else { None }
+    }
 }
 
-/// The number of a text whose form is known; PyYAML drops underscores first.
+/// The integer that PyYAML makes of a text; `!!int` asks for it whatever the form. Underscores do not count.
+pub(crate) fn integer(text: &str) -> Option<Value> {
+    let text = text.replace('_', "");
+    let negative = text.starts_with('-');
+    integer_value(negative, text.strip_prefix(['-', '+']).unwrap_or(&text))
+}
+
+/// The number of digits without sign and underscores.
 fn integer_value(negative: bool, digits: &str) -> Option<Value> {
     let value = if let Some(rest) = digits.strip_prefix("0b") {
         parse_int(rest, 2)?
@@ -142,16 +155,15 @@ pub(crate) fn float(text: &str) -> Option<f64> {
         let fraction: String = fraction.replace('_', "");
         sum + if fraction.is_empty() { 0.0 } else { parse_float(&format!("0.{fraction}"))? }
     } else {
-        let starts_with_digit = whole.starts_with(|c: char| c.is_ascii_digit()) && whole.bytes().all(digit_or_underscore);
-        // `.5` has no sign in PyYAML's pattern, and needs a digit or underscore behind the dot.
-        let starts_with_dot = whole.is_empty() && !signed && !fraction.is_empty();
+        let starts_with_digit =
+            whole.starts_with(|c: char| c.is_ascii_digit()) && whole.bytes().all(digit_or_underscore);
+        // `.5` has no sign in PyYAML's pattern, and needs a digit behind the dot.
+        let starts_with_dot =
+            whole.is_empty() && !signed && fraction.starts_with(|c: char| c.is_ascii_digit());
         if !starts_with_digit && !starts_with_dot {
             return None;
         }
         let plain = unsigned.replace('_', "");
-        if plain == "." {
-            return None;
-        }
         parse_float(&plain)?
     };
     Some(if negative { -value } else { value })
@@ -160,13 +172,13 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 /// A date, or a date with a time; an error where the form fits and the calendar does not.
 pub(crate) fn timestamp(text: &str) -> Option<Result<Value, String>> {
     let (date, rest) = split_date(text)?;
-    let wrong = || Err(format!("`{text}` looks like a date and is none; quote it if it is a text"));
+    let wrong = || Err(format!("`{text}` looks like a date but is none; quote it if it is a text"));
     if rest.is_empty() {
         // A lone date has two digits for month and day.
         if text.len() != 10 {
             return None;
         }
-        return Some(jiff::civil::Date::new(date.0, date.1, date.2).map(Value::Date).or_else(|_| wrong()));
+        return Some(calendar_date(date).map(Value::Date).map_or_else(wrong, Ok));
     }
     let rest = match rest.as_bytes().first()? {
         b'T' | b't' => rest.get(1..)?,
@@ -208,13 +220,20 @@ pub(crate) fn timestamp(text: &str) -> Option<Result<Value, String>> {
         }
     };
     let small = |n: i16| i8::try_from(n).unwrap_or(i8::MAX);
-    let civil = jiff::civil::Date::new(date.0, date.1, date.2).and_then(|date| {
-        jiff::civil::Time::new(small(hour), small(minute), small(second), micros * 1000).map(|time| date.to_datetime(time))
-    });
-    Some(match civil {
-        Ok(civil) => Ok(Value::DateTime(Arc::new(DateTime { civil, offset_seconds }))),
-        Err(_) => wrong(),
+    let time = jiff::civil::Time::new(small(hour), small(minute), small(second), micros * 1000).ok();
+    // Python refuses an offset of a day or more.
+    let has_offset = offset_seconds.is_none_or(|seconds| seconds.abs() < 86_400);
+    Some(match (calendar_date(date), time) {
+        (Some(date), Some(time)) if has_offset => {
+            Ok(Value::DateTime(Arc::new(DateTime { civil: date.to_datetime(time), offset_seconds })))
+        }
+        _ => wrong(),
     })
+}
+
+/// Python's calendar starts with the year 1.
+fn calendar_date((year, month, day): (i16, i8, i8)) -> Option<jiff::civil::Date> {
+    if year < 1 { None } else { jiff::civil::Date::new(year, month, day).ok() }
 }
 
 fn split_date(text: &str) -> Option<((i16, i8, i8), &str)> {
@@ -283,7 +302,10 @@ mod tests {
             ("2024-01-02", "datetime.date(2024, 1, 2)"),
             ("2024-1-2", "'2024-1-2'"),
             ("2024-01-02 03:04:05", "datetime.datetime(2024, 1, 2, 3, 4, 5)"),
-            ("2024-01-02T03:04:05.5Z", "datetime.datetime(2024, 1, 2, 3, 4, 5, 500000, tzinfo=datetime.timezone.utc)"),
+            (
+                "2024-01-02T03:04:05.5Z",
+                "datetime.datetime(2024, 1, 2, 3, 4, 5, 500000, tzinfo=datetime.timezone.utc)",
+            ),
             ("10.0.0.1", "'10.0.0.1'"),
             ("-", "'-'"),
             ("+", "'+'"),

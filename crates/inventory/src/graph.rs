@@ -242,6 +242,7 @@ impl Graph {
             return Err(loops);
         }
         let mut problems = Vec::new();
+        problems.extend(self.misplaced_ungrouped());
         for host in 0..self.hosts.len() {
             if let Err(problem) = self.place(host) {
                 problems.push(*problem);
@@ -251,6 +252,23 @@ impl Graph {
             problems.push(*problem);
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Hosts of `ungrouped` are in no other group, so Ansible drops them where it has a second parent.
+    fn misplaced_ungrouped(&self) -> Option<Diagnostic> {
+        let (_, ungrouped) = self.groups.get_index(UNGROUPED)?;
+        let parent = ungrouped.parents.iter().find(|parent| **parent != ALL)?;
+        if ungrouped.hosts.is_empty() {
+            return None;
+        }
+        let message = format!("`ungrouped` is a child of `{}`", self.group_name(*parent));
+        let problem =
+            Diagnostic::error("ungrouped-child", message).at_maybe(self.edges.get(&(*parent, UNGROUPED)));
+        Some(
+            problem
+                .because("Ansible loses the hosts of `ungrouped` then")
+                .hint("give these hosts a group of their own"),
+        )
     }
 
     fn place(&mut self, id: usize) -> Result<(), Box<Diagnostic>> {
@@ -273,7 +291,7 @@ impl Graph {
                     format!("host `{name}` is in no group, and a group has the same name"),
                 )
                 .at(host.origin.clone())
-                .because("Ansible would take the name for the group and lose the host")
+                .because("Ansible takes the name for the group then: the group ends up in `ungrouped`, the host nowhere")
                 .hint("rename the host or the group");
                 if let Some(origin) = &group.origin {
                     problem = problem.label(origin.clone(), "the group");
@@ -538,6 +556,12 @@ mod tests {
         let pairs: Vec<String> = (0..2000).map(|n| format!("g{n}>g{}", n + 1)).collect();
         let problems = graph(&pairs.join(" ")).reconcile().unwrap_err();
         assert!(problems[0].message.contains("deeper than 500"));
+    }
+
+    #[test]
+    fn ungrouped_hosts_that_ansible_loses_are_refused() {
+        assert_eq!(graph("g>ungrouped ungrouped:h").reconcile().unwrap_err()[0].id, "ungrouped-child");
+        assert!(graph("g>ungrouped g:h").reconcile().is_ok());
     }
 
     #[test]

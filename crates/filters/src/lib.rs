@@ -32,6 +32,7 @@ mod text;
 mod url;
 mod version;
 mod world;
+mod yaml;
 
 use kubespray_jinja::Library;
 
@@ -62,6 +63,7 @@ pub fn library() -> Library {
         text::add,
         url::add,
         version::add,
+        yaml::add,
     ] {
         add(&mut library);
     }

@@ -316,4 +316,4 @@ macro_rules! tables {
     )*};
 }
 
-tables!(text numbers lists regex path encode checks lookups);
+tables!(text numbers lists regex path encode checks lookups yaml yaml_read);

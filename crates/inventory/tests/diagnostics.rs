@@ -46,13 +46,13 @@ type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]
 
 /// One snapshot for a table of cases.
 fn report(cases: &[Case<'_>]) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     for (name, files, sources, extra) in cases {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), files);
-        out += &format!("===== {name}\n{}\n\n", shown(folder.path(), sources, extra));
+        out.push(format!("===== {name}\n{}\n\n", shown(folder.path(), sources, extra)));
     }
-    out
+    out.concat()
 }
 
 const HOSTS: (&str, &str) = ("hosts.yaml", "all:\n  hosts:\n    node1:\n");

@@ -181,8 +181,15 @@ impl<'a> Builder<'a> {
                 break key_span.end();
             }
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
+            // As a value `<<` is an error, so a merge is told from other keys before its key is read.
+            if is_merge {
+                let (event, value_span) = self.next()?;
+                let node = self.node(event, value_span.clone(), depth + 1)?;
+                add_merged(node, &value_span, &mut merged)?;
+                continue;
+            }
             let key = self.node(event, key_span.clone(), depth + 1)?;
-            if !is_merge && matches!(key.value, Value::List(_) | Value::Map(_)) {
+            if matches!(key.value, Value::List(_) | Value::Map(_)) {
                 return Err(Box::new(
                     Diagnostic::error("yaml-key", "a list or map cannot be a key")
                         .at(key_span)
@@ -190,11 +197,7 @@ impl<'a> Builder<'a> {
                 ));
             }
             let (event, value_span) = self.next()?;
-            let node = self.node(event, value_span.clone(), depth + 1)?;
-            if is_merge {
-                add_merged(node, &value_span, &mut merged)?;
-                continue;
-            }
+            let node = self.node(event, value_span, depth + 1)?;
             if let Some((first, _)) = entries.get(&key.value) {
                 self.warnings.push(
                     Diagnostic::warning(

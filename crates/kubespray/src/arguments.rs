@@ -1,0 +1,256 @@
+//! The command line, declared once: help, completions and man pages are made from it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Installs, scales, upgrades, repairs and removes production Kubernetes clusters on machines reachable
+/// over SSH, from the inventories and variables that Kubespray users have.
+#[derive(Debug, Parser)]
+#[command(name = "kubespray", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read inventories: list, draw, look at one host, or start a new one
+    #[command(subcommand)]
+    Inventory(Inventory),
+    /// Ask what variables are worth, where they are set and what they mean
+    #[command(subcommand)]
+    Vars(Vars),
+    /// Find every problem of an inventory and its variables, before any host is touched
+    ///
+    /// Checks the files, the names and types of all variables on all hosts, and everything that can be
+    /// known of the cluster without asking a host. All problems are reported at once, each with its place
+    /// and what to do.
+    ///
+    /// Exit code: 0 without errors, 1 with errors (with --strict also with warnings), 2 when the input
+    /// cannot be read at all.
+    #[command(
+        after_help = "Examples:\n  kubespray validate -i inventory/mycluster/hosts.yaml\n  kubespray validate -i hosts.yaml -e kube_version=1.35.2 --strict\n  kubespray validate -i hosts.yaml --output json | jq '.problems[].id'"
+    )]
+    Validate(Validate),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  kubespray completions bash > /etc/bash_completion.d/kubespray")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a man page for every command into a folder
+    Man {
+        /// The folder; made if it does not exist
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Inventory {
+    /// Print all groups, hosts and variables as `ansible-inventory --list` prints them
+    #[command(after_help = "Example:\n  kubespray inventory list -i inventory/mycluster | jq '.etcd.hosts'")]
+    List(InventoryList),
+    /// Draw the groups and hosts as a tree, as `ansible-inventory --graph` does
+    Graph(InventoryGraph),
+    /// Print the variables of one host, as `ansible-inventory --host` does
+    Host(InventoryHost),
+    /// Write a new inventory with a commented tree of group_vars
+    ///
+    /// Hosts are addresses, or NAME=ADDRESS. Without --control-plane and --etcd, one host is both for up to
+    /// two hosts, three hosts are from three on. Every host is a worker. Nothing that exists is overwritten.
+    #[command(
+        after_help = "Examples:\n  kubespray inventory init 10.20.1.3 10.10.1.2 10.10.1.3 --dir inventory/mycluster\n  kubespray inventory init cp=10.0.0.1 w1=10.0.0.2 w2=10.0.0.3 --dir lab --control-plane cp --etcd cp"
+    )]
+    Init(Init),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryList {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryGraph {
+    /// The group to start from
+    #[arg(default_value = "all")]
+    pub(crate) group: String,
+    /// Show variables too
+    #[arg(long)]
+    pub(crate) vars: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InventoryHost {
+    /// The host
+    pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Addresses, or NAME=ADDRESS
+    #[arg(required = true, value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// The folder to write; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Control planes: how many of the first hosts, or their names with commas
+    #[arg(long, value_name = "N|NAMES")]
+    pub(crate) control_plane: Option<String>,
+    /// etcd members: how many of the first hosts, or their names with commas
+    #[arg(long, value_name = "N|NAMES")]
+    pub(crate) etcd: Option<String>,
+    /// Accept an even number of etcd members, which survives no more failures than one fewer
+    #[arg(long)]
+    pub(crate) allow_even_etcd: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Vars {
+    /// Print the value of a variable, evaluated as Ansible evaluates it
+    #[command(
+        after_help = "Examples:\n  kubespray vars get kube_version -i hosts.yaml\n  kubespray vars get etcd_access_addresses --host node1 -i hosts.yaml\n  kubespray vars get --queries queries.json -i hosts.yaml\n\nA queries file is a JSON list of {\"host\": …, \"var\": …}; the answer is a list of the same with \"value\" or \"error\"."
+    )]
+    Get(VarsGet),
+    /// List variables with their values
+    List(VarsList),
+    /// Tell everything about a variable: type, default, documentation, value per host, where it is set and what it overrides
+    Explain(VarsExplain),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VarsGet {
+    /// The variable
+    #[arg(required_unless_present = "queries", conflicts_with = "queries")]
+    pub(crate) name: Option<String>,
+    /// The host that asks; without it, every host
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// A JSON file with many questions
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VarsList {
+    /// Only variables that the inventory or the command line sets
+    #[arg(long)]
+    pub(crate) changed: bool,
+    /// Only variables of a component, such as etcd or calico
+    #[arg(long)]
+    pub(crate) component: Option<String>,
+    /// The host that asks; without it, the first control plane
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VarsExplain {
+    /// The variable
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Warnings count as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of all commands that read an inventory.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Inventory: a file, a folder, an executable, or hosts with commas; several are merged in order
+    #[arg(short, long, value_name = "PATH", required = true, help_heading = "Inventory")]
+    pub(crate) inventory: Vec<String>,
+    /// Variables above all others: NAME=VALUE, JSON, YAML or @FILE
+    #[arg(short, long, value_name = "VARS", help_heading = "Inventory")]
+    pub(crate) extra_vars: Vec<String>,
+    /// Only hosts that match a pattern, such as `kube_node:!node3` or @FILE
+    #[arg(short, long, value_name = "PATTERN", help_heading = "Inventory")]
+    pub(crate) limit: Option<String>,
+    /// Facts of hosts: a JSON file of host names to facts under their Ansible names
+    #[arg(long, value_name = "FILE", help_heading = "Inventory")]
+    pub(crate) facts: Option<PathBuf>,
+    /// Let templates run shell commands through the lookup `pipe`
+    #[arg(long, help_heading = "Inventory")]
+    pub(crate) allow_lookup_pipe: bool,
+    /// File that holds, or script that prints, the vault password
+    #[arg(long, alias = "vault-pass-file", value_name = "FILE", help_heading = "Vault")]
+    pub(crate) vault_password_file: Vec<PathBuf>,
+    /// Vault password of an id: [ID@]FILE, [ID@]SCRIPT or [ID@]prompt
+    #[arg(long, value_name = "ID@SOURCE", help_heading = "Vault")]
+    pub(crate) vault_id: Vec<String>,
+    /// Ask for the vault password
+    #[arg(short = 'J', long, alias = "ask-vault-password", help_heading = "Vault")]
+    pub(crate) ask_vault_pass: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Options of all commands that print.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Output {
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub(crate) output: Format,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
+    pub(crate) color: Color,
+    /// Say more
+    #[arg(short, long, help_heading = "Output")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Arguments {
+    /// How the command prints.
+    pub(crate) fn output(&self) -> Output {
+        match &self.command {
+            Command::Inventory(Inventory::List(c)) => c.common.output.clone(),
+            Command::Inventory(Inventory::Graph(c)) => c.common.output.clone(),
+            Command::Inventory(Inventory::Host(c)) => c.common.output.clone(),
+            Command::Inventory(Inventory::Init(c)) => c.output.clone(),
+            Command::Vars(Vars::Get(c)) => c.common.output.clone(),
+            Command::Vars(Vars::List(c)) => c.common.output.clone(),
+            Command::Vars(Vars::Explain(c)) => c.common.output.clone(),
+            Command::Validate(c) => c.common.output.clone(),
+            Command::Completions { .. } | Command::Man { .. } => Output::default(),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! One file per command.
+
+mod completions;
+mod inventory;
+mod man;
+mod validate;
+mod vars;
+
+use std::process::ExitCode;
+
+use crate::arguments::{Arguments, Command, Inventory, Vars};
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// Runs a command; the exit code is that of a command that did its job.
+pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Command::Inventory(Inventory::List(options)) => inventory::list::run(options, printer),
+        Command::Inventory(Inventory::Graph(options)) => inventory::graph::run(options, printer),
+        Command::Inventory(Inventory::Host(options)) => inventory::host::run(options, printer),
+        Command::Inventory(Inventory::Init(options)) => inventory::init::run(options, printer),
+        Command::Vars(Vars::Get(options)) => vars::get::run(options, printer),
+        Command::Vars(Vars::List(options)) => vars::list::run(options, printer),
+        Command::Vars(Vars::Explain(options)) => vars::explain::run(options, printer),
+        Command::Validate(options) => validate::run(options, printer),
+        Command::Completions { shell } => completions::run(*shell, printer),
+        Command::Man { dir } => man::run(dir, printer),
+    }
+}

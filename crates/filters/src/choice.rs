@@ -29,7 +29,8 @@ fn default(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let replaces = match &value {
         Value::Undefined(undefined) => match undefined.error.kind {
             ErrorKind::Undefined => true,
-            _ => return Err(undefined.error.clone()),
+            // It will exist: no default stands in for it, and whoever needs it meets its error.
+            _ => return Ok(value),
         },
         value => support::flag(args, 1, "boolean")? && !value.truthy()?,
     };

@@ -456,6 +456,7 @@ impl Inner {
     fn evaluate(self: &Arc<Self>, host: usize, foreign: bool, name: &str) -> Result<Option<Value>, Error> {
         let Some((raw, origin, per_host)) = self.find(host, name) else {
             if is_fact_name(name) && self.facts(host).is_none() {
+                self.touch_host();
                 let message = format!(
                     "`{name}` is a fact of `{}`, and its facts are not known yet",
                     self.host_name(host)

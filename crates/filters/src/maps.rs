@@ -24,10 +24,11 @@ pub(crate) fn add(library: &mut Library) {
         "rekey_on_member" => rekey_on_member,
         "subelements" => sub_elements,
     );
-    filters!(library, "community.general.";
-        "counter" => counter,
-        "dict" => dict,
-        "keep_keys" => keep_keys,
+    // These have no short names in Ansible.
+    filters!(library, "";
+        "community.general.counter" => counter,
+        "community.general.dict" => dict,
+        "community.general.keep_keys" => keep_keys,
     );
 }
 

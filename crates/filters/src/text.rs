@@ -7,8 +7,8 @@ use num_traits::ToPrimitive;
 
 use crate::printf;
 use crate::support::{
-    self, entries, filters, flag, int_or, is_blank, need_entries, need_str, optional, split_lines, str_or,
-    text, within_limit,
+    self, filters, flag, int_or, is_blank, need_entries, need_str, optional, split_lines, str_or, text,
+    within_limit,
 };
 
 pub(crate) fn add(library: &mut Library) {
@@ -383,28 +383,4 @@ fn comment(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
         out.push_str(&end);
     }
     Ok(Value::str(out))
-}
-
-/// The entries of `value` for messages and the like; kept here because texts are made of them.
-pub(crate) fn joined_pairs(
-    value: &Value,
-    quote: &dyn Fn(&Value) -> Result<String, Error>,
-) -> Result<String, Error> {
-    let pairs = if let Some(pairs) = entries(value)? {
-        pairs
-    } else {
-        let mut pairs = Vec::new();
-        for pair in value.iterate()? {
-            match pair.iterate()?.as_slice() {
-                [key, value] => pairs.push((key.clone(), value.clone())),
-                _ => return Err(Error::of_value("expected pairs of key and value")),
-            }
-        }
-        pairs
-    };
-    let mut parts = Vec::with_capacity(pairs.len());
-    for (key, value) in &pairs {
-        parts.push(format!("{}={}", quote(key)?, quote(value)?));
-    }
-    Ok(parts.join("&"))
 }

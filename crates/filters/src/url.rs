@@ -3,8 +3,7 @@
 use kubespray_jinja::{Args, Context, Library};
 use kubespray_value::{Error, Map, Value};
 
-use crate::support::{filters, is_mapping, lenient_tests, need_str, str_or, text};
-use crate::text::joined_pairs;
+use crate::support::{entries, filters, is_mapping, lenient_tests, need_str, str_or, text};
 
 pub(crate) fn add(library: &mut Library) {
     filters!(library, "";
@@ -35,6 +34,27 @@ fn percent_encoded(text: &str, is_query: bool) -> String {
         }
     }
     out
+}
+
+/// `key=value` pairs with `&` between them, of a map or of a list of pairs.
+fn joined_pairs(value: &Value, quote: &dyn Fn(&Value) -> Result<String, Error>) -> Result<String, Error> {
+    let pairs = if let Some(pairs) = entries(value)? {
+        pairs
+    } else {
+        let mut pairs = Vec::new();
+        for pair in value.iterate()? {
+            match pair.iterate()?.as_slice() {
+                [key, value] => pairs.push((key.clone(), value.clone())),
+                _ => return Err(Error::of_value("expected pairs of key and value")),
+            }
+        }
+        pairs
+    };
+    let mut parts = Vec::with_capacity(pairs.len());
+    for (key, value) in &pairs {
+        parts.push(format!("{}={}", quote(key)?, quote(value)?));
+    }
+    Ok(parts.join("&"))
 }
 
 fn url_encode(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {

@@ -232,9 +232,13 @@ fn what_needs_facts_is_not_defaulted_away() {
     let context = Context { scope: &Variables, library: &library, world: &world };
     let needs_facts = || Value::undefined_because(Error::new(ErrorKind::NeedsFacts, "needs facts"));
     let args = Args::of(vec!["x".into()]);
-    for name in ["default", "d", "mandatory", "upper", "ternary"] {
-        let error = context.filter(name, needs_facts(), &args).unwrap_err();
-        assert!(matches!(error.kind, ErrorKind::NeedsFacts | ErrorKind::Type), "{name}");
+    for name in ["default", "d"] {
+        let kept = context.filter(name, needs_facts(), &args).unwrap();
+        assert!(matches!(kept, Value::Undefined(kept) if kept.error.kind == ErrorKind::NeedsFacts), "{name}");
+    }
+    for name in ["mandatory", "upper", "join"] {
+        let error = context.filter(name, needs_facts(), &Args::default()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NeedsFacts, "{name}");
     }
     assert_eq!(
         context.test("defined", needs_facts(), &Args::default()).unwrap_err().kind,

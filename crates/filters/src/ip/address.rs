@@ -266,11 +266,6 @@ impl Network {
             && self.network().value == (other.value & self.netmask().value)
     }
 
-    /// Whether an address lies in it.
-    pub(super) fn contains_address(self, address: Address) -> bool {
-        self.contains(Self::single(address))
-    }
-
     /// netaddr's order: family, first address, prefix, host bits.
     pub(super) fn order(self, other: Self) -> Ordering {
         let key = |network: Self| (network.family, network.network().value, network.prefix, network.value);

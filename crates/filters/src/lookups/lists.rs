@@ -12,7 +12,7 @@ fn is_list(value: &Value) -> bool {
 }
 
 /// One level of lists is taken apart.
-fn flattened(terms: &[Value]) -> Vec<Value> {
+fn one_level(terms: &[Value]) -> Vec<Value> {
     let mut flat = Vec::new();
     for term in terms {
         match term {
@@ -33,7 +33,29 @@ fn listed(term: &Value) -> Result<Vec<Value>, Error> {
 }
 
 pub(super) fn items(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
-    Ok(flattened(terms))
+    Ok(one_level(terms))
+}
+
+/// Lists at any depth are taken apart; `None` and `null` as texts end a list.
+pub(super) fn flattened(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
+    flattened_within(terms, 0)
+}
+
+const DEEPEST: usize = 200;
+
+fn flattened_within(terms: &[Value], depth: usize) -> Result<Vec<Value>, Error> {
+    if depth > DEEPEST {
+        return Err(Error::of_value("value is nested too deeply to flatten"));
+    }
+    let mut flat = Vec::new();
+    for term in terms {
+        match term {
+            Value::Str(text) if matches!(text.as_str(), "None" | "null") => break,
+            Value::List(items) => flat.extend(flattened_within(items, depth + 1)?),
+            other => flat.push(other.clone()),
+        }
+    }
+    Ok(flat)
 }
 
 pub(super) fn list(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
@@ -41,7 +63,7 @@ pub(super) fn list(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Val
 }
 
 pub(super) fn indexed_items(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {
-    let items = flattened(terms).into_iter().enumerate();
+    let items = one_level(terms).into_iter().enumerate();
     Ok(items.map(|(index, item)| Value::tuple(vec![index.into(), item])).collect())
 }
 
@@ -75,16 +97,16 @@ pub(super) fn nested(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<V
         let mut longer = Vec::new();
         for row in &rows {
             for item in &list {
-                longer.push(Value::list(flattened(&[row.clone(), item.clone()])));
+                longer.push(Value::list(one_level(&[row.clone(), item.clone()])));
             }
         }
         rows = longer;
     }
     rows.into_iter()
         .map(|row| match &row {
-            Value::List(items) | Value::Tuple(items) => Ok(Value::list(flattened(items))),
+            Value::List(items) | Value::Tuple(items) => Ok(Value::list(one_level(items))),
             Value::Str(_) => Ok(Value::list(row.iterate()?)),
-            other => Ok(Value::list(flattened(&other.iterate()?))),
+            other => Ok(Value::list(one_level(&other.iterate()?))),
         })
         .collect()
 }
@@ -98,7 +120,7 @@ pub(super) fn together(_: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec
     let row = |index: usize| -> Vec<Value> {
         columns.iter().map(|column| column.get(index).cloned().unwrap_or(Value::None)).collect()
     };
-    Ok((0..longest).map(|index| Value::list(flattened(&row(index)))).collect())
+    Ok((0..longest).map(|index| Value::list(one_level(&row(index)))).collect())
 }
 
 pub(super) fn random_choice(context: &Context<'_>, terms: &[Value], _: &Args) -> Result<Vec<Value>, Error> {

@@ -25,6 +25,7 @@ const PLUGINS: &[(&str, Plugin)] = &[
     ("file", files::file),
     ("fileglob", files::file_glob),
     ("first_found", files::first_found),
+    ("flattened", lists::flattened),
     ("indexed_items", lists::indexed_items),
     ("items", lists::items),
     ("list", lists::list),
@@ -74,6 +75,7 @@ fn looked_up(context: &Context<'_>, args: &Args) -> Result<Option<Vec<Value>>, E
     let short = name
         .strip_prefix("ansible.builtin.")
         .or_else(|| name.strip_prefix("ansible.legacy."))
+        .or_else(|| name.strip_prefix("community.general."))
         .unwrap_or(name);
     let Some((_, plugin)) = PLUGINS.iter().find(|(known, _)| *known == short) else {
         return Err(match REFUSED.iter().find(|(known, _)| *known == short) {

@@ -263,7 +263,7 @@ proptest! {
         if let Some(network) = super::address::Network::parse(&text) {
             prop_assert_eq!(super::address::Network::parse(&network.to_string()), Some(network));
             prop_assert!(network.contains(network.without_host()));
-            prop_assert!(network.contains(Network::single(network.ip())));
+            prop_assert!(network.contains(super::address::Network::single(network.ip())));
         }
     }
 }

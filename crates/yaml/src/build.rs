@@ -8,43 +8,78 @@ use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_value::{Map, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use crate::limits::{DEEPEST, MOST_MERGED, MOST_VALUES};
 use crate::{Children, Document, Node, tags};
-
-/// Containers nested deeper than this are refused. Inventories reach ten; code that walks a value
-/// recurses once a level and must not exhaust its stack.
-pub(crate) const DEEPEST: usize = 100;
-
-/// Values a document may hold when all aliases are written out. A document of a few lines can otherwise
-/// stand for more values than any memory holds.
-const MOST_VALUES: u64 = 10_000_000;
 
 type Failure = Box<Diagnostic>;
 
-pub(crate) fn build(text: &str, source: &Arc<Source>) -> Result<Document, Failure> {
-    let mut builder = Builder {
-        parser: Parser::new_from_str(text),
-        source,
-        anchors: HashMap::new(),
-        open_anchors: HashSet::new(),
-        warnings: Vec::new(),
-        weight: 0,
-    };
-    builder.document()
+/// Reads a text that holds at most one document.
+pub(crate) fn document(text: &str, source: &Arc<Source>) -> Result<Document, Failure> {
+    let mut builder = Builder::new(text, source);
+    let mut root = None;
+    while let Some((node, start)) = builder.next_document()? {
+        if root.is_some() {
+            return Err(Box::new(
+                Diagnostic::error("yaml-documents", "a second document starts here")
+                    .at(start)
+                    .because("Ansible reads one document of a file")
+                    .hint("remove the line `---`, or put the second document into a file of its own"),
+            ));
+        }
+        root = Some(node);
+    }
+    Ok(Document { root, warnings: builder.warnings })
+}
+
+/// Reads a text that holds any number of documents.
+pub(crate) fn documents(text: &str, source: &Arc<Source>) -> Result<Vec<Value>, Failure> {
+    let mut builder = Builder::new(text, source);
+    let mut values = Vec::new();
+    while let Some((node, _)) = builder.next_document()? {
+        values.push(node.value.clone());
+    }
+    Ok(values)
 }
 
 struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     source: &'a Arc<Source>,
-    /// Finished nodes by anchor, with the number of values they stand for.
-    anchors: HashMap<usize, (Arc<Node>, u64)>,
+    /// Finished nodes by anchor.
+    anchors: HashMap<usize, Anchored>,
     /// Anchors of containers that are still being read.
     open_anchors: HashSet<usize>,
     warnings: Vec<Diagnostic>,
     /// Values seen so far, aliases written out.
     weight: u64,
+    /// Entries that `<<` has copied so far.
+    merged: usize,
 }
 
+#[derive(Clone)]
+struct Anchored {
+    node: Arc<Node>,
+    /// The number of values it stands for.
+    weight: u64,
+    /// The number of levels below it.
+    height: usize,
+}
+
+/// A node and the number of levels below it.
+type Built = (Arc<Node>, usize);
+
 impl<'a> Builder<'a> {
+    fn new(text: &'a str, source: &'a Arc<Source>) -> Self {
+        Self {
+            parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            source,
+            anchors: HashMap::new(),
+            open_anchors: HashSet::new(),
+            warnings: Vec::new(),
+            weight: 0,
+            merged: 0,
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), Failure> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
@@ -63,31 +98,21 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Document, Failure> {
-        let mut root = None;
+    /// The next document and the place where it starts.
+    fn next_document(&mut self) -> Result<Option<(Arc<Node>, Span)>, Failure> {
         loop {
-            let (event, span) = self.next()?;
+            let (event, start) = self.next()?;
             match event {
                 Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-                Event::StreamEnd => break,
+                Event::StreamEnd => return Ok(None),
                 Event::DocumentStart(_) => {
-                    if root.is_some() {
-                        return Err(Box::new(
-                            Diagnostic::error(
-                                "yaml-documents",
-                                "expected a single document, found another one",
-                            )
-                            .at(span)
-                            .hint("remove the line `---`, or put the second document into a file of its own"),
-                        ));
-                    }
+                    self.anchors.clear();
                     let (event, span) = self.next()?;
-                    root = Some(self.node(event, span, 0)?);
+                    return Ok(Some((self.node(event, span, 0)?.0, start)));
                 }
-                _ => return Err(Box::new(Diagnostic::error("yaml-syntax", "unexpected content").at(span))),
+                _ => return Err(unexpected(start)),
             }
         }
-        Ok(Document { root, warnings: std::mem::take(&mut self.warnings) })
     }
 
     fn count(&mut self, values: u64, span: &Span) -> Result<(), Failure> {
@@ -102,123 +127,178 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Arc<Node>, Failure> {
-        if depth > DEEPEST {
-            return Err(Box::new(
-                Diagnostic::error("yaml-depth", format!("nested deeper than {DEEPEST} levels")).at(span),
-            ));
-        }
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Built, Failure> {
+        check_depth(depth, &span)?;
         let before = self.weight;
         self.count(1, &span)?;
-        let (node, anchor) = match event {
-            Event::Alias(id) => return self.alias(id, span),
+        let (node, height, anchor) = match event {
+            Event::Alias(id) => return self.alias(id, span, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let value = tags::scalar(&text, plain, tag.as_deref(), &span)?;
-                (Arc::new(Node { value, span, children: Children::None }), anchor)
+                (Arc::new(Node { value, span, children: Children::None }), 0, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.open_anchors.insert(anchor);
-                let node = self.list(span, tag.as_deref(), depth)?;
-                (node, anchor)
+                let (node, height) = self.list(span, tag.as_deref(), depth)?;
+                (node, height, anchor)
             }
             Event::MappingStart(anchor, tag) => {
                 self.open_anchors.insert(anchor);
-                let node = self.map(span, tag.as_deref(), depth)?;
-                (node, anchor)
+                let (node, height) = self.map(span, tag.as_deref(), depth)?;
+                (node, height, anchor)
             }
-            _ => {
-                return Err(Box::new(
-                    Diagnostic::error("yaml-syntax", "unexpected end of the document").at(span),
-                ));
-            }
+            _ => return Err(unexpected(span)),
         };
         if anchor > 0 {
             self.open_anchors.remove(&anchor);
-            self.anchors.insert(anchor, (node.clone(), self.weight - before));
+            let anchored = Anchored { node: node.clone(), weight: self.weight - before, height };
+            self.anchors.insert(anchor, anchored);
         }
-        Ok(node)
+        Ok((node, height))
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Result<Arc<Node>, Failure> {
-        if self.open_anchors.contains(&id) {
-            return Err(Box::new(
-                Diagnostic::error("yaml-alias", "alias of a value that contains itself").at(span),
-            ));
-        }
-        match self.anchors.get(&id).cloned() {
-            Some((node, weight)) => {
-                self.count(weight, &span)?;
-                Ok(node)
-            }
-            None => Err(Box::new(
-                Diagnostic::error("yaml-alias", "alias of an anchor that is not defined").at(span),
-            )),
-        }
+    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Result<Built, Failure> {
+        let problem = if self.open_anchors.contains(&id) {
+            "alias of a value that contains it"
+        } else if let Some(Anchored { node, weight, height }) = self.anchors.get(&id).cloned() {
+            self.count(weight, &span)?;
+            check_depth(depth + height, &span)?;
+            return Ok((node, height));
+        } else {
+            "alias of an anchor that is not defined before it"
+        };
+        Err(Box::new(Diagnostic::error("yaml-alias", problem).at(span)))
     }
 
-    fn list(&mut self, span: Span, tag: Option<&Tag>, depth: usize) -> Result<Arc<Node>, Failure> {
+    /// From the start of a container to its end. A block container ends before what follows it.
+    fn whole(&self, start: &Span, end: &Span) -> Span {
+        Span::between(self.source.clone(), (start.line(), start.column()), end.end())
+    }
+
+    fn list(&mut self, start: Span, tag: Option<&Tag>, depth: usize) -> Result<Built, Failure> {
         let mut nodes = Vec::new();
+        let mut height = 0;
         let end = loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
-                break span.end();
+                break span;
             }
-            nodes.push(self.node(event, span, depth + 1)?);
+            let (node, below) = self.node(event, span, depth + 1)?;
+            height = height.max(below + 1);
+            nodes.push(node);
         };
-        let span = Span::between(self.source.clone(), (span.line(), span.column()), end);
+        let span = self.whole(&start, &end);
         let value = Value::list(nodes.iter().map(|node| node.value.clone()).collect());
-        let value = tags::list(value, tag, &span)?;
-        Ok(Arc::new(Node { value, span, children: Children::List(nodes) }))
+        let node = Node { value, span, children: Children::List(nodes) };
+        Ok((Arc::new(tags::list(node, tag)?), height))
     }
 
-    fn map(&mut self, span: Span, tag: Option<&Tag>, depth: usize) -> Result<Arc<Node>, Failure> {
-        let mut entries: IndexMap<Value, (Span, Arc<Node>)> = IndexMap::new();
+    fn map(&mut self, start: Span, tag: Option<&Tag>, depth: usize) -> Result<Built, Failure> {
+        let mut entries: Entries = IndexMap::new();
         let mut merged: Vec<Arc<Node>> = Vec::new();
+        let mut height = 0;
         let end = loop {
             let (event, key_span) = self.next()?;
             if event == Event::MappingEnd {
-                break key_span.end();
+                break key_span;
             }
-            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
-            // As a value `<<` is an error, so a merge is told from other keys before its key is read.
-            if is_merge {
-                let (event, value_span) = self.next()?;
-                let node = self.node(event, value_span.clone(), depth + 1)?;
-                add_merged(node, &value_span, &mut merged)?;
+            let sign = match &event {
+                Event::Scalar(text, ScalarStyle::Plain, _, None) => text.as_ref(),
+                _ => "",
+            };
+            if sign == "<<" {
+                let (event, span) = self.next()?;
+                let (node, below) = self.node(event, span.clone(), depth + 1)?;
+                height = height.max(below + 1);
+                add_merged(node, &span, &mut merged)?;
                 continue;
             }
-            let key = self.node(event, key_span.clone(), depth + 1)?;
-            if matches!(key.value, Value::List(_) | Value::Map(_)) {
-                return Err(Box::new(
-                    Diagnostic::error("yaml-key", "a list or map cannot be a key")
-                        .at(key_span)
-                        .hint("a value that starts with `{{` must stand in quotes: \"{{ name }}\""),
-                ));
-            }
-            let (event, value_span) = self.next()?;
-            let node = self.node(event, value_span, depth + 1)?;
+            let key = if sign == "=" {
+                // No value by itself, but a text as a key.
+                Arc::new(Node { value: Value::str("="), span: key_span, children: Children::None })
+            } else {
+                self.node(event, key_span, depth + 1)?.0
+            };
+            check_key(&key)?;
+            let (event, span) = self.next()?;
+            let (node, below) = self.node(event, span, depth + 1)?;
+            height = height.max(below + 1);
             if let Some((first, _)) = entries.get(&key.value) {
-                self.warnings.push(
-                    Diagnostic::warning(
-                        "yaml-duplicate-key",
-                        format!("key `{}` stands twice, only the last one counts", key.value.to_text()),
-                    )
-                    .label(key.span.clone(), "this one counts")
-                    .label(first.clone(), "this one is lost"),
-                );
+                self.warnings.push(duplicate(&key, first));
             }
             entries.insert(key.value.clone(), (key.span.clone(), node));
         };
-        let span = Span::between(self.source.clone(), (span.line(), span.column()), end);
-        let entries = merge_entries(merged, entries);
-        let mut map = Map::with_capacity(entries.len());
-        for (key, (_, node)) in &entries {
-            map.insert(key.clone(), node.value.clone());
-        }
-        let value = tags::map(Value::map(map), tag, &span)?;
-        Ok(Arc::new(Node { value, span, children: Children::Map(entries) }))
+        let span = self.whole(&start, &end);
+        let entries = self.merge_entries(merged, entries, &span)?;
+        let map: Map = entries.iter().map(|(key, (_, node))| (key.clone(), node.value.clone())).collect();
+        let node = Node { value: Value::map(map), span, children: Children::Map(entries) };
+        Ok((Arc::new(tags::map(node, tag)?), height))
     }
+
+    /// Merged entries come first, in order; own entries replace them in place.
+    fn merge_entries(
+        &mut self,
+        merged: Vec<Arc<Node>>,
+        own: Entries,
+        span: &Span,
+    ) -> Result<Entries, Failure> {
+        if merged.is_empty() {
+            return Ok(own);
+        }
+        let mut entries = IndexMap::new();
+        for node in merged {
+            let Children::Map(children) = &node.children else { continue };
+            self.merged += children.len();
+            if self.merged > MOST_MERGED {
+                return Err(Box::new(
+                    Diagnostic::error("yaml-size", format!("`<<` copies more than {MOST_MERGED} entries"))
+                        .at(span.clone()),
+                ));
+            }
+            for (key, entry) in children {
+                entries.insert(key.clone(), entry.clone());
+            }
+        }
+        entries.extend(own);
+        Ok(entries)
+    }
+}
+
+type Entries = IndexMap<Value, (Span, Arc<Node>)>;
+
+fn check_depth(depth: usize, span: &Span) -> Result<(), Failure> {
+    if depth > DEEPEST {
+        return Err(Box::new(
+            Diagnostic::error("yaml-depth", format!("nested deeper than {DEEPEST} levels")).at(span.clone()),
+        ));
+    }
+    Ok(())
+}
+
+fn unexpected(span: Span) -> Failure {
+    Box::new(Diagnostic::error("yaml-syntax", "unexpected content").at(span))
+}
+
+fn check_key(key: &Node) -> Result<(), Failure> {
+    let kind = match &key.value {
+        Value::List(_) => "list",
+        Value::Map(_) => "map",
+        _ => return Ok(()),
+    };
+    let diagnostic = Diagnostic::error("yaml-key", format!("a {kind} cannot be a key")).at(key.span.clone());
+    // `{{ name }}` without quotes is a map in a map to YAML.
+    Err(Box::new(match kind {
+        "map" => diagnostic.hint("a value that starts with `{{` must stand in quotes: \"{{ name }}\""),
+        _ => diagnostic,
+    }))
+}
+
+fn duplicate(key: &Node, first: &Span) -> Diagnostic {
+    let message = format!("key `{}` stands twice, only the last one counts", key.value.to_text());
+    Diagnostic::warning("yaml-duplicate-key", message)
+        .label(key.span.clone(), "this one counts")
+        .label(first.clone(), "this one is lost")
 }
 
 /// Adds what `<<` names, so that later ones are laid over earlier ones.
@@ -236,24 +316,4 @@ fn add_merged(node: Arc<Node>, span: &Span, merged: &mut Vec<Arc<Node>>) -> Resu
         }
     }
     Ok(())
-}
-
-/// Merged entries come first, in order; own entries replace them in place.
-fn merge_entries(
-    merged: Vec<Arc<Node>>,
-    own: IndexMap<Value, (Span, Arc<Node>)>,
-) -> IndexMap<Value, (Span, Arc<Node>)> {
-    if merged.is_empty() {
-        return own;
-    }
-    let mut entries = IndexMap::new();
-    for node in merged {
-        if let Children::Map(children) = &node.children {
-            for (key, entry) in children {
-                entries.insert(key.clone(), entry.clone());
-            }
-        }
-    }
-    entries.extend(own);
-    entries
 }

@@ -335,6 +335,7 @@ impl Writer<'_> {
         if !self.after_blank {
             self.put(' ');
         }
+        self.only_indented = false;
         let mut after_space = false;
         for (at, &c) in scalar.chars.iter().enumerate() {
             let folds = may_fold
@@ -346,6 +347,7 @@ impl Writer<'_> {
                 self.new_line();
             } else {
                 self.put(c);
+                self.only_indented = false;
             }
         }
         self.after_blank = false;

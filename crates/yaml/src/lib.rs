@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Source, Span};
-use kubespray_value::Value;
+use kubespray_value::{Error, Value};
 
 /// A value with its place in the source; children keep theirs.
 #[derive(Clone, Debug)]
@@ -53,19 +53,51 @@ pub struct Document {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Texts larger than this are refused: no file of an inventory is, and a mistaken one should not
-/// exhaust the memory.
-const LARGEST: usize = 64 << 20;
-
 /// Reads a text that holds at most one YAML document. `source` names it in spans.
 ///
+/// Ansible tries JSON before YAML, and the two type numbers differently (`1e3`): whoever reads a file that
+/// may be JSON tries [`kubespray_value::json::read`] first and takes only the places from here.
+///
+/// Where PyYAML loses the contents of a map under `!unsafe` (ANS-021), they are kept. A set (`!!set`) is
+/// refused, for there is no such value.
+///
 /// # Errors
-/// One diagnostic with the place, for text that is no YAML or beyond the limits of depth and size.
+/// One diagnostic with the place, for text that is no YAML, that Ansible refuses, or that is beyond the
+/// limits of size and depth.
 pub fn parse(text: &str, source: &Arc<Source>) -> Result<Document, Box<Diagnostic>> {
-    if text.len() > LARGEST {
-        let message = format!("file is larger than {} MiB", LARGEST >> 20);
-        return Err(Box::new(Diagnostic::error("yaml-size", message).at(Span::whole(source.clone()))));
+    limits::check_text(text, source)?;
+    build::document(text, source)
+}
+
+/// Reads one document, as the filter `from_yaml` does; an empty text is `None`.
+///
+/// # Errors
+/// As those of [`parse`], with the place in the message.
+pub fn read(text: &str) -> Result<Value, Error> {
+    let source = Source::new("YAML", text);
+    let document = parse(text, &source).map_err(|diagnostic| in_one_line(&diagnostic))?;
+    Ok(document.root.map_or(Value::None, |node| node.value.clone()))
+}
+
+/// Reads all documents, as the filter `from_yaml_all` does.
+///
+/// # Errors
+/// As those of [`read`].
+pub fn read_all(text: &str) -> Result<Vec<Value>, Error> {
+    let source = Source::new("YAML", text);
+    limits::check_text(text, &source)
+        .and_then(|()| build::documents(text, &source))
+        .map_err(|diagnostic| in_one_line(&diagnostic))
+}
+
+fn in_one_line(diagnostic: &Diagnostic) -> Error {
+    let place = match diagnostic.span() {
+        Some(span) if span.line() > 0 => format!(" at line {}, column {}", span.line(), span.column()),
+        _ => String::new(),
+    };
+    let error = Error::of_value(format!("YAML: {}{place}", diagnostic.message));
+    match diagnostic.hints.first() {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
-    limits::check_nesting(text, source)?;
-    build::build(text.strip_prefix('\u{feff}').unwrap_or(text), source)
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use base64::Engine;
+use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Span};
 use kubespray_value::{Map, Value};
 use saphyr_parser::Tag;
 
-use crate::typing;
+use crate::{Children, Node, typing};
 
 type Failure = Box<Diagnostic>;
 
@@ -30,8 +31,8 @@ fn unknown(tag: &str, span: &Span) -> Failure {
     )
 }
 
-fn wrong(tag: &str, text: &str, span: &Span) -> Failure {
-    Box::new(Diagnostic::error("yaml-tag", format!("`{text}` does not fit the tag `{tag}`")).at(span.clone()))
+fn wrong(tag: &str, span: &Span) -> Failure {
+    Box::new(Diagnostic::error("yaml-tag", format!("value does not fit the tag `{tag}`")).at(span.clone()))
 }
 
 pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) -> Result<Value, Failure> {
@@ -46,7 +47,7 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
     if tag == "!" {
         return scalar(text, plain, None, span);
     }
-    let fits = |value: Option<Value>| value.ok_or_else(|| wrong(&tag, text, span));
+    let fits = |value: Option<Value>| value.ok_or_else(|| wrong(&tag, span));
     match tag.as_str() {
         "!!str" => Ok(Value::str(text)),
         "!unsafe" => Ok(Value::unsafe_str(text)),
@@ -63,7 +64,7 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
         ),
         "!!timestamp" => match typing::timestamp(text) {
             Some(Ok(value)) => Ok(value),
-            _ => Err(wrong(&tag, text, span)),
+            _ => Err(wrong(&tag, span)),
         },
         "!!binary" => {
             let packed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
@@ -74,14 +75,14 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
     }
 }
 
-pub(crate) fn list(value: Value, tag: Option<&Tag>, span: &Span) -> Result<Value, Failure> {
-    let Some(tag) = tag else { return Ok(value) };
+pub(crate) fn list(node: Node, tag: Option<&Tag>) -> Result<Node, Failure> {
+    let Some(tag) = tag else { return Ok(node) };
     let tag = name(tag);
     match tag.as_str() {
-        "!" | "!!seq" => Ok(value),
-        "!unsafe" => Ok(never_a_template(&value)),
+        "!" | "!!seq" => Ok(node),
+        "!unsafe" => Ok(never_a_template(&node)),
         "!!omap" | "!!pairs" => {
-            let pairs = value.as_sequence().unwrap_or_default().iter().map(|item| match item.as_map() {
+            let pairs = node.value.as_sequence().unwrap_or_default().iter().map(|item| match item.as_map() {
                 Some(map) if map.len() == 1 => {
                     let (key, value) = map.get_index(0)?;
                     Some(Value::tuple(vec![key.clone(), value.clone()]))
@@ -89,35 +90,56 @@ pub(crate) fn list(value: Value, tag: Option<&Tag>, span: &Span) -> Result<Value
                 _ => None,
             });
             let pairs: Option<Vec<Value>> = pairs.collect();
-            pairs.map(Value::list).ok_or_else(|| wrong(&tag, "the list", span))
+            let value = pairs.map(Value::list).ok_or_else(|| wrong(&tag, &node.span))?;
+            Ok(Node { value, span: node.span, children: Children::None })
         }
-        _ => Err(unknown(&tag, span)),
+        _ => Err(unknown(&tag, &node.span)),
     }
 }
 
-pub(crate) fn map(value: Value, tag: Option<&Tag>, span: &Span) -> Result<Value, Failure> {
-    let Some(tag) = tag else { return Ok(value) };
+pub(crate) fn map(node: Node, tag: Option<&Tag>) -> Result<Node, Failure> {
+    let Some(tag) = tag else { return Ok(node) };
     let tag = name(tag);
     match tag.as_str() {
-        "!" | "!!map" => Ok(value),
+        "!" | "!!map" => Ok(node),
         // Ansible loses the contents of such a map (ANS-021); it is kept here.
-        "!unsafe" => Ok(never_a_template(&value)),
+        "!unsafe" => Ok(never_a_template(&node)),
         "!!set" => Err(Box::new(
             Diagnostic::error("yaml-tag", "a set cannot be a variable's value")
-                .at(span.clone())
+                .at(node.span)
                 .hint("write a list instead"),
         )),
-        _ => Err(unknown(&tag, span)),
+        _ => Err(unknown(&tag, &node.span)),
     }
 }
 
-fn never_a_template(value: &Value) -> Value {
+/// The node with all texts in it marked so that they are never taken for templates.
+fn never_a_template(node: &Node) -> Node {
+    let mark = |node: &Arc<Node>| Arc::new(never_a_template(node));
+    let (value, children) = match &node.children {
+        Children::None => (marked(&node.value), Children::None),
+        Children::List(nodes) => {
+            let nodes: Vec<_> = nodes.iter().map(mark).collect();
+            (Value::list(nodes.iter().map(|node| node.value.clone()).collect()), Children::List(nodes))
+        }
+        Children::Map(entries) => {
+            let entries: IndexMap<_, _> =
+                entries.iter().map(|(key, (span, node))| (key.clone(), (span.clone(), mark(node)))).collect();
+            let map: Map = entries.iter().map(|(key, (_, node))| (key.clone(), node.value.clone())).collect();
+            (Value::map(map), Children::Map(entries))
+        }
+    };
+    Node { value, span: node.span.clone(), children }
+}
+
+/// A value without places of its own, such as a scalar or a list of pairs.
+fn marked(value: &Value) -> Value {
     match value {
         Value::Str(text) => Value::unsafe_str(text.as_str()),
-        Value::List(items) => Value::list(items.iter().map(never_a_template).collect()),
+        Value::List(items) => Value::list(items.iter().map(marked).collect()),
+        Value::Tuple(items) => Value::tuple(items.iter().map(marked).collect()),
         Value::Map(map) => {
-            let entries: Map =
-                map.iter().map(|(key, value)| (key.clone(), never_a_template(value))).collect();
+            let entries: Map = map.iter().map(|(key, value)| (key.clone(), marked(value))).collect();
             Value::map(entries)
         }
         other => other.clone(),

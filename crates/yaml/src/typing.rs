@@ -5,13 +5,15 @@ use std::sync::Arc;
 use kubespray_value::{DateTime, Value, parse_float, parse_int};
 use num_bigint::BigInt;
 
+use crate::limits::LONGEST_NUMBER;
+
 /// What a plain scalar is worth; an error where PyYAML would raise one.
-pub(crate) fn plain(text: &str) -> Result<Value, String> {
+pub(crate) fn plain(text: &str) -> Result<Value, &'static str> {
     let Some(first) = text.bytes().next() else { return Ok(Value::None) };
     match text {
         "~" | "null" | "Null" | "NULL" => return Ok(Value::None),
         // PyYAML knows these as types of their own and has no value for them.
-        "=" | "<<" => return Err(format!("`{text}` cannot be a value unless it is quoted")),
+        "=" | "<<" => return Err("`=` and `<<` cannot be values unless they are quoted"),
         _ => {}
     }
     if let Some(value) = boolean(text) {
@@ -24,8 +26,8 @@ pub(crate) fn plain(text: &str) -> Result<Value, String> {
         return Ok(Value::Float(value));
     }
     if is_integer(text) {
-        // Only `0x_` and `0b_` look like integers and are none.
-        return integer(text).ok_or_else(|| format!("`{text}` is no number; quote it if it is a text"));
+        // Such as `0x_`, and numbers of thousands of digits.
+        return integer(text).ok_or("looks like a number but is none; quote it if it is a text");
     }
     match timestamp(text) {
         Some(value) => value,
@@ -75,6 +77,9 @@ fn is_integer(text: &str) -> bool {
 
 /// The integer that PyYAML makes of a text; `!!int` asks for it whatever the form. Underscores do not count.
 pub(crate) fn integer(text: &str) -> Option<Value> {
+    if text.len() > LONGEST_NUMBER {
+        return None;
+    }
     let text = text.replace('_', "");
     let negative = text.starts_with('-');
     integer_value(negative, text.strip_prefix(['-', '+']).unwrap_or(&text))
@@ -170,9 +175,9 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 }
 
 /// A date, or a date with a time; an error where the form fits and the calendar does not.
-pub(crate) fn timestamp(text: &str) -> Option<Result<Value, String>> {
+pub(crate) fn timestamp(text: &str) -> Option<Result<Value, &'static str>> {
     let (date, rest) = split_date(text)?;
-    let wrong = || Err(format!("`{text}` looks like a date but is none; quote it if it is a text"));
+    let wrong = || Err("looks like a date but is none; quote it if it is a text");
     if rest.is_empty() {
         // A lone date has two digits for month and day.
         if text.len() != 10 {

@@ -8,6 +8,7 @@ use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_value::{Map, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use crate::anchors::Names;
 use crate::limits::{DEEPEST, MOST_MERGED, MOST_VALUES};
 use crate::{Children, Document, Node, tags};
 
@@ -46,6 +47,9 @@ struct Builder<'a> {
     source: &'a Arc<Source>,
     /// Finished nodes by anchor.
     anchors: HashMap<usize, Anchored>,
+    names: Names<'a>,
+    /// The character at which the last event starts.
+    start: usize,
     /// Anchors of containers that are still being read.
     open_anchors: HashSet<usize>,
     warnings: Vec<Diagnostic>,
@@ -69,8 +73,11 @@ type Built = (Arc<Node>, usize);
 
 impl<'a> Builder<'a> {
     fn new(text: &'a str, source: &'a Arc<Source>) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self {
-            parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            parser: Parser::new_from_str(text),
+            names: Names::new(text),
+            start: 0,
             source,
             anchors: HashMap::new(),
             open_anchors: HashSet::new(),
@@ -83,6 +90,7 @@ impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Failure> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
+                self.start = span.start.index();
                 let span = Span::between(
                     self.source.clone(),
                     (span.start.line(), span.start.col() + 1),
@@ -107,6 +115,7 @@ impl<'a> Builder<'a> {
                 Event::StreamEnd => return Ok(None),
                 Event::DocumentStart(_) => {
                     self.anchors.clear();
+                    self.names.clear();
                     let (event, span) = self.next()?;
                     return Ok(Some((self.node(event, span, 0)?.0, start)));
                 }
@@ -131,6 +140,17 @@ impl<'a> Builder<'a> {
         check_depth(depth, &span)?;
         let before = self.weight;
         self.count(1, &span)?;
+        match &event {
+            Event::Alias(_) => self.names.check_alias(self.start, &span)?,
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _)
+                if *anchor > 0 =>
+            {
+                self.names.define(self.start, &span)?;
+            }
+            _ => {}
+        }
         let (node, height, anchor) = match event {
             Event::Alias(id) => return self.alias(id, span, depth),
             Event::Scalar(text, style, anchor, tag) => {

@@ -3,6 +3,7 @@
 //! PyYAML's rules differ from both YAML 1.1 and 1.2, and inventories rely on them. [`parse`] gives
 //! values with the place of each.
 
+mod anchors;
 mod build;
 mod emit;
 mod hints;

@@ -76,13 +76,14 @@ impl Catalog {
             let mut by_architecture: IndexMap<&str, Map> = IndexMap::new();
             for (version, digests) in &component.versions {
                 for (architecture, digest) in digests {
-                    by_architecture
-                        .entry(architecture)
-                        .or_default()
-                        .insert(Value::str(version.as_str()), Value::from(format!("{}:{digest}", component.algorithm)));
+                    by_architecture.entry(architecture).or_default().insert(
+                        Value::str(version.as_str()),
+                        Value::from(format!("{}:{digest}", component.algorithm)),
+                    );
                 }
             }
-            let table = by_architecture.into_iter().map(|(name, map)| (Value::str(name), Value::map(map))).collect();
+            let table =
+                by_architecture.into_iter().map(|(name, map)| (Value::str(name), Value::map(map))).collect();
             tables.insert(component.variable.clone(), Value::map(table));
         }
         tables
@@ -92,15 +93,22 @@ impl Catalog {
     fn read() -> Self {
         let source = Source::without_text("catalog/versions.yaml");
         let root = kubespray_yaml::parse(VERSIONS, &source).ok().and_then(|document| document.root);
-        let root = root.map(|root| root.value.clone()).unwrap_or(Value::None);
-        let part = |key: &str| root.as_map().and_then(|map| map.get(key)).and_then(Value::as_map).cloned().unwrap_or_default();
-        let named = |map: Map| map.into_iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value)));
-        let components = named(part("components")).filter_map(|(name, value)| Some((name, component(value.as_map()?)?)));
-        let minors = named(part("per_minor")).filter_map(|(name, value)| Some((name, minor(value.as_map()?)?)));
+        let root = root.map_or(Value::None, |root| root.value.clone());
+        let part = |key: &str| {
+            root.as_map().and_then(|map| map.get(key)).and_then(Value::as_map).cloned().unwrap_or_default()
+        };
+        let named =
+            |map: Map| map.into_iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value)));
+        let components =
+            named(part("components")).filter_map(|(name, value)| Some((name, component(value.as_map()?)?)));
+        let minors =
+            named(part("per_minor")).filter_map(|(name, value)| Some((name, minor(value.as_map()?)?)));
         Self {
             components: components.collect(),
             minors: minors.collect(),
-            minimum_versions: named(part("minimum_versions")).map(|(name, value)| (name, value.to_text())).collect(),
+            minimum_versions: named(part("minimum_versions"))
+                .map(|(name, value)| (name, value.to_text()))
+                .collect(),
         }
     }
 }
@@ -112,7 +120,8 @@ fn text(map: &Map, key: &str) -> Option<String> {
 fn component(map: &Map) -> Option<Component> {
     let mut versions = IndexMap::new();
     for (version, digests) in map.get("versions")?.as_map()? {
-        let digests = digests.as_map()?.iter().map(|(name, digest)| (name.to_text(), digest.to_text())).collect();
+        let digests =
+            digests.as_map()?.iter().map(|(name, digest)| (name.to_text(), digest.to_text())).collect();
         versions.insert(version.to_text(), digests);
     }
     Some(Component {
@@ -159,13 +168,19 @@ mod tests {
     #[test]
     fn minors_agree_with_the_tables() {
         let kubelet = Catalog::get().component("kubelet").unwrap();
-        let listed: Vec<String> =
-            Catalog::get().minors().flat_map(|(_, minor)| &minor.kubernetes).map(ToString::to_string).collect();
+        let listed: Vec<String> = Catalog::get()
+            .minors()
+            .flat_map(|(_, minor)| &minor.kubernetes)
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(listed, kubelet.versions.keys().cloned().collect::<Vec<_>>());
         for (name, minor) in Catalog::get().minors() {
             for component in ["etcd", "crictl", "crio"] {
                 let version = &minor.components[component];
-                assert!(Catalog::get().component(component).unwrap().versions.contains_key(version), "{name} {component}");
+                assert!(
+                    Catalog::get().component(component).unwrap().versions.contains_key(version),
+                    "{name} {component}"
+                );
             }
         }
     }

@@ -32,6 +32,10 @@ const IGNORED_NAMES: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
 /// Endings under which a YAML inventory is looked for.
 const YAML_ENDINGS: [&str; 4] = ["", ".yaml", ".yml", ".json"];
 
+/// A folder with more files than this is no inventory: `/` given by mistake must be neither read for
+/// hours nor searched for programs to run.
+const MOST_FILES: usize = 2_000;
+
 /// Deeper folders are a circle of links or no inventory.
 const DEEPEST_FOLDER: usize = 32;
 
@@ -59,6 +63,16 @@ impl Reader<'_> {
         if argument.contains(',') && !path.exists() {
             self.host_list(argument);
         } else if path.is_dir() {
+            // Counted before anything in it is read or run.
+            if count_files(&path, 0) > MOST_FILES {
+                return self.problems.push(
+                    Diagnostic::error(
+                        "folder-size",
+                        format!("the folder `{argument}` holds more than {MOST_FILES} files"),
+                    )
+                    .hint("give the folder of the inventory, or the inventory file itself"),
+                );
+            }
             self.folder(&path, argument, &mut Vec::new());
         } else {
             self.file(&Place { path: &path, shown: argument, in_folder: false });
@@ -213,6 +227,22 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Files below a folder that would be looked at; stops counting behind [`MOST_FILES`].
+fn count_files(folder: &Path, depth: usize) -> usize {
+    let mut count = 0;
+    for name in sorted_names(folder).unwrap_or_default().iter().filter(|name| !is_ignored(name)) {
+        let inner = folder.join(name);
+        count += 1;
+        if depth < DEEPEST_FOLDER && count <= MOST_FILES && inner.is_dir() {
+            count += count_files(&inner, depth + 1);
+        }
+        if count > MOST_FILES {
+            break;
+        }
+    }
+    count
 }
 
 /// Names in a folder in byte order. Names that are not UTF-8 cannot be inventories.

@@ -93,7 +93,7 @@ fn lookup(
             let inner = path.get(1..).unwrap_or("");
             let end = inner.find(']').ok_or_else(missing)?;
             let key = inner.get(..end).unwrap_or("");
-            let key = key.parse().map(Value::Int).unwrap_or_else(|_| Value::str(key));
+            let key = key.parse().map_or_else(|_| Value::str(key), Value::Int);
             value = access::item(&value, &key)?;
             path = inner.get(end + 1..).unwrap_or("");
         }

@@ -335,9 +335,9 @@ fn title(text: &str) -> String {
     let mut in_word = false;
     for c in text.chars() {
         if in_word {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         } else {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         }
         in_word = c.is_alphabetic();
     }
@@ -357,9 +357,9 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         }
         "swapcase" => Value::from(text.chars().fold(String::new(), |mut out, c| {
             if c.is_uppercase() {
-                out.extend(c.to_lowercase())
+                out.extend(c.to_lowercase());
             } else {
-                out.extend(c.to_uppercase())
+                out.extend(c.to_uppercase());
             }
             out
         })),

@@ -122,7 +122,7 @@ impl Finder {
             Expr::Const(_) => {}
             Expr::Name(name) => self.name(name),
             Expr::List(items) | Expr::Tuple(items) | Expr::Concat(items) => {
-                items.iter().for_each(|item| self.expr(item))
+                items.iter().for_each(|item| self.expr(item));
             }
             Expr::Map(entries) => entries.iter().for_each(|(key, value)| {
                 self.expr(key);

@@ -579,7 +579,7 @@ impl Tokens<'_> {
                         let text = kubespray_value::float_text(*float);
                         self.next += 1;
                         for part in text.split('.') {
-                            let index = part.parse().map(Value::Int).unwrap_or(Value::None);
+                            let index = part.parse().map_or(Value::None, Value::Int);
                             expr = Expr::Item(Box::new(expr), Box::new(Expr::Const(index)));
                         }
                         expr

@@ -15,6 +15,17 @@ use kubespray_variables::{UnknownFacts, Variables};
 use crate::arguments::Common;
 use crate::failure::Failure;
 
+/// Which groups an inventory has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Groups {
+    /// Those that Ansible reads.
+    Ansible,
+    /// Also those that Kubespray derives, such as `k8s_cluster`.
+    Kubespray,
+    /// Those that Kubespray derives when variables wait for them; else as Ansible has it.
+    KubesprayIfTheyCount,
+}
+
 /// An inventory as the command line names it.
 pub(crate) struct Site {
     pub(crate) inventory: Arc<Inventory>,
@@ -27,7 +38,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Reads everything.
-    pub(crate) fn load(common: &Common) -> Result<Self, Failure> {
+    pub(crate) fn load(common: &Common, groups: Groups) -> Result<Self, Failure> {
         let vault = VaultOptions {
             ids: common.vault_id.clone(),
             password_files: common.vault_password_file.clone(),
@@ -36,7 +47,15 @@ impl Site {
         let (vault, mut warnings) = Vault::open(&vault, &mut |prompt| rpassword::prompt_password(prompt))?;
         let options =
             Options { vault: Arc::new(vault), extra_vars: common.extra_vars.clone(), ..Options::default() };
-        let inventory = Inventory::load(&common.inventory, &options)?;
+        let mut inventory = Inventory::load(&common.inventory, &options)?;
+        let derive = match groups {
+            Groups::Ansible => false,
+            Groups::Kubespray => true,
+            Groups::KubesprayIfTheyCount => kubespray_spec::has_vars_of_derived_groups(&inventory),
+        };
+        if derive {
+            kubespray_spec::derive_groups(&mut inventory)?;
+        }
         warnings.extend(inventory.warnings().iter().cloned());
         let facts = match &common.facts {
             Some(path) => read_facts(path)?,

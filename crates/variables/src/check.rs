@@ -261,6 +261,19 @@ pub fn unevaluable(host: &str, name: &str, error: &Error, origin: Option<&Span>)
     if error.kind == ErrorKind::NeedsFacts {
         return None;
     }
+    // Kubespray's sample makes secrets with `lookup('password', …)`. They are made when a cluster is.
+    let is_secret =
+        Catalogue::get().entry(name).is_some_and(|e| e.secret || matches!(e.default, Default::Generated(_)));
+    if error.kind == ErrorKind::Refused && is_secret {
+        return Some(
+            Diagnostic::note(
+                "generated-secret",
+                format!("`{name}` is a secret that is made when the cluster is installed"),
+            )
+            .at_maybe(origin)
+            .because("the lookup that would make it now is not run"),
+        );
+    }
     let id = match error.kind {
         ErrorKind::Undefined => "undefined-variable",
         ErrorKind::Recursion => "recursive-variable",

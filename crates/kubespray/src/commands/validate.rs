@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::arguments::Validate;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::Kubespray)?;
     let hosts = site.hosts(options.common.limit.as_deref())?;
     let variables = site.variables(UnknownFacts::Pending);
     let mut problems = site.warnings.clone();

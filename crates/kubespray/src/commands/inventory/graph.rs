@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::arguments::InventoryGraph;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 pub(crate) fn run(options: &InventoryGraph, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::Ansible)?;
     let text = site.inventory.graph_text(&options.group, options.vars)?;
     if printer.is_json() {
         let groups: Map<String, Value> = site

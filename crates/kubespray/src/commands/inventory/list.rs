@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use crate::arguments::InventoryList;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 pub(crate) fn run(options: &InventoryList, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::Ansible)?;
     let hosts = match &options.common.limit {
         Some(limit) => Some(site.hosts(Some(limit))?),
         None => None,

@@ -12,7 +12,7 @@ use super::{Views, shown};
 use crate::arguments::VarsExplain;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 /// Hosts that share a value, and where it comes from.
 struct Answer {
@@ -23,7 +23,7 @@ struct Answer {
 }
 
 pub(crate) fn run(options: &VarsExplain, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::KubesprayIfTheyCount)?;
     let views = Views::new(&site);
     let name = options.name.as_str();
     let hosts = site.hosts(options.common.limit.as_deref())?;

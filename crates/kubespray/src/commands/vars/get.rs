@@ -10,7 +10,7 @@ use super::Views;
 use crate::arguments::VarsGet;
 use crate::failure::{FOUND_ERRORS, Failure, evaluation};
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 struct Query {
     host: String,
@@ -18,7 +18,7 @@ struct Query {
 }
 
 pub(crate) fn run(options: &VarsGet, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::KubesprayIfTheyCount)?;
     let views = Views::new(&site);
     if let Some(path) = &options.queries {
         let answers: Vec<Value> =

@@ -12,10 +12,10 @@ use super::{Views, shown};
 use crate::arguments::VarsList;
 use crate::failure::Failure;
 use crate::printer::Printer;
-use crate::site::Site;
+use crate::site::{Groups, Site};
 
 pub(crate) fn run(options: &VarsList, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common)?;
+    let site = Site::load(&options.common, Groups::KubesprayIfTheyCount)?;
     if let Some(component) = &options.component {
         check_component(component)?;
     }

@@ -1,8 +1,8 @@
 //! What all filters share: registration, arguments, attributes, order.
 
-use std::cmp::Ordering;
 
 use kubespray_jinja::Args;
+pub(crate) use kubespray_value::sort;
 use kubespray_value::{Error, Map, Value};
 
 /// Registers filters that refuse undefined inputs and arguments, under their own name and under
@@ -304,28 +304,6 @@ pub(crate) fn ignore_case(value: Value, case_sensitive: bool) -> Value {
         Value::Str(text) if !case_sensitive => Value::str(text.to_lowercase()),
         _ => value,
     }
-}
-
-/// A stable sort whose comparison may fail. (The standard one may panic when an order is not total,
-/// as Python's with NaN is not.)
-pub(crate) fn sort<T: Clone>(
-    items: &[T],
-    compare: &dyn Fn(&T, &T) -> Result<Ordering, Error>,
-) -> Result<Vec<T>, Error> {
-    if items.len() < 2 {
-        return Ok(items.to_vec());
-    }
-    let (left, right) = items.split_at(items.len() / 2);
-    let (left, right) = (sort(left, compare)?, sort(right, compare)?);
-    let mut sorted = Vec::with_capacity(items.len());
-    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let next = if compare(b, a)? == Ordering::Less { right.next() } else { left.next() };
-        sorted.extend(next);
-    }
-    sorted.extend(left);
-    sorted.extend(right);
-    Ok(sorted)
 }
 
 /// Sorts items by keys.

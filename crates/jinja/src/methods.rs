@@ -565,18 +565,7 @@ fn change_list(items: &mut Vec<Value>, name: &str, args: &Args) -> Result<Value,
             }
         }
         "sort" => {
-            let mut failed = None;
-            // Sorting a copy keeps the list as it was where two elements have no order.
-            let mut sorted = items.clone();
-            sorted.sort_by(|a, b| {
-                a.compare(b).unwrap_or_else(|error| {
-                    failed = Some(error);
-                    std::cmp::Ordering::Equal
-                })
-            });
-            if let Some(error) = failed {
-                return Err(error);
-            }
+            let mut sorted = kubespray_value::sort(items, &Value::compare)?;
             if args.named("reverse").map_or(Ok(false), Value::truthy)? {
                 sorted.reverse();
             }

@@ -150,3 +150,28 @@ fn compare_float(float: f64, int: &BigInt) -> Option<Ordering> {
 fn exact_integer(float: f64) -> Option<BigInt> {
     if float.fract() == 0.0 { BigInt::from_f64(float) } else { None }
 }
+
+/// A stable sort whose comparison may fail. (The standard one may panic when an order is not total,
+/// as Python's with NaN is not.)
+///
+/// # Errors
+/// The first error of the comparison.
+pub fn sort<T: Clone>(
+    items: &[T],
+    compare: &dyn Fn(&T, &T) -> Result<Ordering, Error>,
+) -> Result<Vec<T>, Error> {
+    if items.len() < 2 {
+        return Ok(items.to_vec());
+    }
+    let (left, right) = items.split_at(items.len() / 2);
+    let (left, right) = (sort(left, compare)?, sort(right, compare)?);
+    let mut sorted = Vec::with_capacity(items.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let next = if compare(b, a)? == Ordering::Less { right.next() } else { left.next() };
+        sorted.extend(next);
+    }
+    sorted.extend(left);
+    sorted.extend(right);
+    Ok(sorted)
+}

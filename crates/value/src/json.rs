@@ -101,16 +101,7 @@ fn write_entries(
         return Ok(());
     }
     if layout.sort_keys {
-        let mut failed = None;
-        entries.sort_by(|(a, _), (b, _)| {
-            a.compare(b).unwrap_or_else(|error| {
-                failed = Some(error);
-                std::cmp::Ordering::Equal
-            })
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        entries = crate::sort(&entries, &|(a, _), (b, _)| a.compare(b))?;
     }
     out.push('{');
     for (index, (key, value)) in entries.iter().enumerate() {

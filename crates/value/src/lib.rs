@@ -15,6 +15,7 @@ mod object;
 mod text;
 mod value;
 
+pub use compare::sort;
 pub use error::{Error, ErrorKind};
 pub use number::{float_text, parse_float, parse_int};
 pub use object::Object;

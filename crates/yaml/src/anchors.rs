@@ -81,7 +81,7 @@ fn anchor_name(properties: &str) -> &str {
 fn checked<'a>(text: &'a str, span: &Span) -> Result<&'a str, Failure> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(text.len());
     let (name, behind) = text.split_at_checked(end).unwrap_or((text, ""));
-    let ends = behind.chars().next().is_none_or(|c| c.is_whitespace() || "?:,]}%@`".contains(c));
+    let ends = behind.chars().next().is_none_or(|c| c.is_whitespace() || ",]}".contains(c));
     if name.is_empty() || !ends {
         return Err(Box::new(
             Diagnostic::error("yaml-anchor", "names of anchors have letters, digits, `_` and `-` only")

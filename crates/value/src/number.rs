@@ -12,17 +12,33 @@ pub fn float_text(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { "inf".into() } else { "-inf".into() };
     }
-    let scientific = format!("{float:e}");
+    let shortest = format!("{float:e}");
+    let decimals = decimals_of(shortest.split('e').next().unwrap_or(""));
+    let scientific = to_even(float, format!("{float:.decimals$e}"), shortest);
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     // Python switches to the scientific form at these two exponents.
     if (-4..16).contains(&exponent) {
-        let plain = format!("{float}");
-        if plain.contains('.') { plain } else { format!("{plain}.0") }
+        let shortest = format!("{float}");
+        let decimals = decimals_of(&shortest);
+        if decimals == 0 {
+            return format!("{shortest}.0");
+        }
+        to_even(float, format!("{float:.decimals$}"), shortest)
     } else {
         let sign = if exponent < 0 { '-' } else { '+' };
         format!("{digits}e{sign}{:02}", exponent.abs())
     }
+}
+
+fn decimals_of(digits: &str) -> usize {
+    digits.split_once('.').map_or(0, |(_, decimals)| decimals.len())
+}
+
+/// Of two equally short texts that are equally near to the float (…72.25 lies between …72.2 and …72.3),
+/// Python writes the one that ends with an even digit, as rounding to so many digits does.
+fn to_even(float: f64, rounded: String, shortest: String) -> String {
+    if rounded.parse() == Ok(float) { rounded } else { shortest }
 }
 
 /// Python's `int(text, base)`: blanks around, a sign, single underscores between digits, and a
@@ -115,6 +131,11 @@ mod tests {
             (0.0001, "0.0001"),
             (1e100, "1e+100"),
             (123_456_789.125, "123456789.125"),
+            (997_091_139_384_172.25, "997091139384172.2"),
+            (9.5e-7, "9.5e-07"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (2.0_f64.powi(-1020), "8.900295434028806e-308"),
             (f64::INFINITY, "inf"),
             (f64::NAN, "nan"),
         ] {

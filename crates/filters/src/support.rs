@@ -1,6 +1,5 @@
 //! What all filters share: registration, arguments, attributes, order.
 
-
 use kubespray_jinja::Args;
 pub(crate) use kubespray_value::sort;
 use kubespray_value::{Error, Map, Value};

@@ -1,4 +1,4 @@
-//! The typed specification of a cluster, and every check that needs no host.
+//! What an inventory amounts to: the groups that Kubespray derives from those that are written.
 
 mod groups;
 

@@ -10,10 +10,12 @@ mod coerce;
 mod facts;
 mod hostvars;
 mod magic;
+mod reads;
 mod scope;
 mod site;
 
 pub use catalogue::{Catalogue, Default, Entry, Kind, Removed, Scope};
 pub use coerce::{Coerced, Mismatch, coerce};
 pub use facts::is_fact_name;
+pub use reads::{Fingerprint, Reads};
 pub use site::{Found, Options, Setting, UnknownFacts, Variables};

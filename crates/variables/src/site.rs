@@ -49,7 +49,7 @@ pub enum UnknownFacts {
 /// Cloning is cheap and shares everything, the values found so far included.
 #[derive(Clone)]
 pub struct Variables {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Where a definition counts from, low to high.
@@ -411,6 +411,7 @@ impl Inner {
         if is_magic(name) {
             let magic = magic(self, host, foreign, name)?;
             if magic.per_host {
+                self.touch(name);
                 self.touch_host();
             }
             return Some(magic.value);
@@ -433,6 +434,7 @@ impl Inner {
         if is_magic(name) {
             let Some(magic) = magic(self, host, foreign, name) else { return Ok(None) };
             if magic.per_host {
+                self.touch(name);
                 self.touch_host();
             }
             return Ok(Some(magic.value));
@@ -558,6 +560,27 @@ impl Inner {
             Ok(text) => Ok(Value::unsafe_str(text)),
             Err(_) => Err(Error::new(ErrorKind::Vault, "the decrypted value is no UTF-8 text")),
         }
+    }
+
+    /// Runs a function and tells the names of all variables that evaluations on behalf of it read.
+    pub(crate) fn record<T>(&self, run: impl FnOnce() -> T) -> (T, HashSet<Arc<str>>) {
+        self.state().frames.push(Touched::default());
+        let result = run();
+        let mut state = self.state();
+        let touched = state.frames.pop().unwrap_or_default();
+        let read = |(name, id): (&Arc<str>, &NameId)| touched.names.contains(id).then(|| name.clone());
+        let names = state.names.iter().filter_map(read).collect();
+        (result, names)
+    }
+
+    pub(crate) fn class(&self, host: usize) -> usize {
+        self.view(host).class
+    }
+
+    /// The layers that hold definitions for this host alone.
+    pub(crate) fn own_layers(&self, host: usize) -> Vec<Arc<Layer>> {
+        let own = |layer: &&Arc<Layer>| matches!(layer.level, Level::HostInline | Level::HostFiles);
+        self.view(host).layers.iter().filter(own).cloned().collect()
     }
 
     fn touch(&self, name: &str) {

@@ -1,0 +1,247 @@
+//! Variables of one host as typed structs.
+//!
+//! A struct whose fields are named like variables is all the declaration that a component needs. Values
+//! are read as leniently as Ansible's typing of texts demands: templates and `-e name=value` give texts
+//! where numbers and booleans were meant (ANS-023).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubespray_diagnostics::Diagnostic;
+use kubespray_value::{Error, ErrorKind, Value};
+use kubespray_variables::{Catalogue, Default, Setting, Variables};
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
+
+use crate::from_value::{FromValue, Mismatch};
+
+/// What went wrong while a specification was made.
+#[derive(Debug, std::default::Default)]
+pub struct Problems {
+    found: Vec<Diagnostic>,
+    needs_facts: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Problems {
+    /// Adds a problem, unless the very same is known already: a setting of a group is read for many hosts.
+    pub fn add(&mut self, problem: Diagnostic) {
+        let same = |known: &Diagnostic| {
+            known.id == problem.id && known.message == problem.message && known.span() == problem.span()
+        };
+        if !self.found.iter().any(same) {
+            self.found.push(problem);
+        }
+    }
+
+    /// Whether any of them is an error.
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(Diagnostic::is_error)
+    }
+
+    /// All of them, in the order in which they were found.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.found
+    }
+
+    /// Variables that a host's facts decide and whose type leaves no room for "not known yet": the
+    /// default stands in for them. Hosts by variable.
+    pub fn needs_facts(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.needs_facts
+    }
+}
+
+/// The field names of a struct.
+pub fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut lister = FieldLister { fields: &[] };
+    // The answer is an error on purpose: the fields are all that is wanted.
+    let _ = T::deserialize(&mut lister);
+    lister.fields
+}
+
+/// Reads a struct from the variables of a host; fields are variables.
+///
+/// `Option` fields are `None` for null, empty texts and what nothing defines; [`crate::FromFacts`] fields
+/// may wait for facts. `None` where anything is wrong; everything that is wrong is added to `problems`.
+pub fn read<T: DeserializeOwned>(variables: &Variables, host: &str, problems: &mut Problems) -> Option<T> {
+    let mut found: Vec<(&'static str, Found)> =
+        fields_of::<T>().iter().map(|name| (*name, look_up(variables, host, name))).collect();
+    let mut failed = false;
+    // A wrong value is replaced by the default of its variable, so that the next wrong one is found too.
+    for _ in 0..=found.len() * 2 {
+        let mut current = None;
+        let fields = Fields { found: found.iter(), current: &mut current, value: None };
+        let error = match T::deserialize(MapAccessDeserializer::new(fields)) {
+            Ok(value) => return if failed { None } else { Some(value) },
+            Err(error) => error,
+        };
+        let Some((name, place)) =
+            current.and_then(|name| found.iter_mut().find(|(known, _)| *known == name)).map(|(n, f)| (*n, f))
+        else {
+            problems.add(Diagnostic::error("spec-read", error.to_string()).on_host(host));
+            return None;
+        };
+        if let Found::NeedsFacts(_) = place {
+            problems.needs_facts.entry(name.to_owned()).or_default().insert(host.to_owned());
+        } else {
+            failed = true;
+            problems.add(describe(variables, host, name, place, &error));
+        }
+        match place {
+            Found::Default(_) => return None,
+            _ => match default_of(variables, host, name) {
+                Some(value) => *place = Found::Default(value),
+                None => {
+                    if let Found::NeedsFacts(error) = place {
+                        let message = format!("`{name}` is known only when the facts of the host are");
+                        problems.add(
+                            Diagnostic::error("needs-facts", message).on_host(host).because(error.message.clone()),
+                        );
+                    }
+                    return None;
+                }
+            },
+        }
+    }
+    None
+}
+
+/// What became of a variable.
+enum Found {
+    Value(Value),
+    /// The default, in place of a value that cannot be used.
+    Default(Value),
+    /// Nothing defines it, or its default is made of something that nothing defines.
+    Unset(Option<Error>),
+    NeedsFacts(Error),
+    Failed(Error),
+}
+
+fn look_up(variables: &Variables, host: &str, name: &str) -> Found {
+    match variables.get(host, name) {
+        Ok(value) => Found::Value(value),
+        Err(error) if error.kind == ErrorKind::NeedsFacts => Found::NeedsFacts(error),
+        Err(error) if error.kind == ErrorKind::Undefined => match variables.raw(host, name) {
+            None => Found::Unset(None),
+            Some(definition) if definition.setting == Setting::Default => Found::Unset(Some(error)),
+            Some(_) => Found::Failed(error),
+        },
+        Err(error) => Found::Failed(error),
+    }
+}
+
+/// The default of a variable as a host sees it.
+fn default_of(variables: &Variables, host: &str, name: &str) -> Option<Value> {
+    match &Catalogue::get().entry(name)?.default {
+        Default::Value(value) => variables.template(host, value).ok(),
+        _ => Some(Value::None),
+    }
+}
+
+fn describe(variables: &Variables, host: &str, name: &str, found: &Found, error: &Mismatch) -> Diagnostic {
+    let definition = variables.raw(host, name);
+    let origin = definition.as_ref().and_then(|definition| definition.origin.as_ref());
+    let problem = match found {
+        Found::Failed(cause) => {
+            let mut problem =
+                Diagnostic::error("variable-value", format!("`{name}` has no value: {}", cause.message));
+            for step in &cause.path {
+                problem = problem.because(format!("in {step}"));
+            }
+            problem
+        }
+        Found::Unset(cause) => {
+            let problem = Diagnostic::error("variable-missing", format!("`{name}` is needed and not set"));
+            match cause {
+                Some(cause) => problem.because(cause.message.clone()),
+                None => problem,
+            }
+        }
+        Found::Value(_) | Found::Default(_) | Found::NeedsFacts(_) => {
+            let secret = Catalogue::get().entry(name).is_some_and(|entry| entry.secret);
+            let message = format!("`{name}` {}", error.describe(secret));
+            Diagnostic::error("variable-type", message)
+        }
+    };
+    problem.at_maybe(origin).on_host(host)
+}
+
+/// The variables of a struct, one after another.
+struct Fields<'a> {
+    found: std::slice::Iter<'a, (&'static str, Found)>,
+    /// The variable in hand, for whoever reports what is wrong with it.
+    current: &'a mut Option<&'static str>,
+    value: Option<&'a Found>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_> {
+    type Error = Mismatch;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
+        let Some((name, found)) = self.found.next() else { return Ok(None) };
+        *self.current = Some(name);
+        self.value = Some(found);
+        seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
+        match self.value.take() {
+            Some(Found::Value(value) | Found::Default(value)) => {
+                seed.deserialize(FromValue::new(value)).map_err(|error| error.of(value))
+            }
+            Some(Found::NeedsFacts(_)) => seed.deserialize(Pending),
+            Some(Found::Unset(_)) | None => seed.deserialize(FromValue::new(&Value::None)),
+            Some(Found::Failed(error)) => Err(de::Error::custom(&error.message)),
+        }
+    }
+}
+
+/// A value that waits for facts.
+struct Pending;
+
+impl<'de> Deserializer<'de> for Pending {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
+        Err(de::Error::custom("is known only when the facts of the host are"))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        if name == crate::types::FROM_FACTS { visitor.visit_unit() } else { self.deserialize_any(visitor) }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// Learns the fields of a struct and gives no value.
+struct FieldLister {
+    fields: &'static [&'static str],
+}
+
+impl<'de> Deserializer<'de> for &mut FieldLister {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
+        Err(de::Error::custom("is no struct"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.fields = fields;
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}

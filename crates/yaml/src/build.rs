@@ -1,16 +1,16 @@
 //! From parser events to nodes: anchors, merge keys, tags, limits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_value::{Map, Value};
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::anchors::Names;
+use crate::cursor::Mark;
+use crate::events::{Event, Events, Part, Properties};
 use crate::limits::{DEEPEST, MOST_MERGED, MOST_VALUES};
-use crate::{Children, Document, Node, tags};
+use crate::{Children, Document, Node, hints, tags};
 
 type Failure = Box<Diagnostic>;
 
@@ -43,20 +43,21 @@ pub(crate) fn documents(text: &str, source: &Arc<Source>) -> Result<Vec<Value>, 
 }
 
 struct Builder<'a> {
-    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    events: Events<'a>,
     source: &'a Arc<Source>,
-    /// Finished nodes by anchor.
-    anchors: HashMap<usize, Anchored>,
-    names: Names<'a>,
-    /// The character at which the last event starts.
-    start: usize,
-    /// Anchors of containers that are still being read.
-    open_anchors: HashSet<usize>,
+    /// The anchors of the document by name.
+    anchors: HashMap<&'a str, Anchor>,
     warnings: Vec<Diagnostic>,
     /// Values seen so far, aliases written out.
     weight: u64,
     /// Entries that `<<` has copied so far.
     merged: usize,
+}
+
+struct Anchor {
+    place: Span,
+    /// What it names; `None` while that is being read.
+    target: Option<Anchored>,
 }
 
 #[derive(Clone)]
@@ -73,53 +74,37 @@ type Built = (Arc<Node>, usize);
 
 impl<'a> Builder<'a> {
     fn new(text: &'a str, source: &'a Arc<Source>) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self {
-            parser: Parser::new_from_str(text),
-            names: Names::new(text),
-            start: 0,
+            events: Events::new(text),
             source,
             anchors: HashMap::new(),
-            open_anchors: HashSet::new(),
             warnings: Vec::new(),
             weight: 0,
             merged: 0,
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Failure> {
-        match self.parser.next_event() {
-            Some(Ok((event, span))) => {
-                self.start = span.start.index();
-                let span = Span::between(
-                    self.source.clone(),
-                    (span.start.line(), span.start.col() + 1),
-                    (span.end.line(), span.end.col() + 1),
-                );
-                Ok((event, span))
-            }
-            Some(Err(error)) => {
-                let mark = error.marker();
-                Err(Box::new(crate::hints::syntax(error.info(), self.source, mark.line(), mark.col() + 1)))
-            }
-            None => Ok((Event::StreamEnd, Span::whole(self.source.clone()))),
-        }
+    fn next(&mut self) -> Result<Event<'a>, Failure> {
+        self.events.next().map_err(|problem| Box::new(hints::syntax(&problem, self.source)))
+    }
+
+    fn span(&self, start: Mark, end: Mark) -> Span {
+        let place = |mark: Mark| (mark.line as usize + 1, mark.column as usize + 1);
+        Span::between(self.source.clone(), place(start), place(end))
     }
 
     /// The next document and the place where it starts.
     fn next_document(&mut self) -> Result<Option<(Arc<Node>, Span)>, Failure> {
         loop {
-            let (event, start) = self.next()?;
-            match event {
-                Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-                Event::StreamEnd => return Ok(None),
-                Event::DocumentStart(_) => {
+            let event = self.next()?;
+            match event.kind {
+                Part::StreamEnd => return Ok(None),
+                Part::DocumentStart => {
                     self.anchors.clear();
-                    self.names.clear();
-                    let (event, span) = self.next()?;
-                    return Ok(Some((self.node(event, span, 0)?.0, start)));
+                    let first = self.next()?;
+                    return Ok(Some((self.node(first, 0)?.0, self.span(event.start, event.end))));
                 }
-                _ => return Err(unexpected(start)),
+                _ => {}
             }
         }
     }
@@ -136,120 +121,123 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Built, Failure> {
+    fn node(&mut self, event: Event<'a>, depth: usize) -> Result<Built, Failure> {
+        let span = self.span(event.start, event.end);
         check_depth(depth, &span)?;
         let before = self.weight;
         self.count(1, &span)?;
-        match &event {
-            Event::Alias(_) => self.names.check_alias(self.start, &span)?,
-            Event::Scalar(_, _, anchor, _)
-            | Event::SequenceStart(anchor, _)
-            | Event::MappingStart(anchor, _)
-                if *anchor > 0 =>
-            {
-                self.names.define(self.start, &span)?;
+        let (anchor, (node, height)) = match event.kind {
+            Part::Alias(name) => return self.alias(name, span, depth),
+            Part::Scalar(text, typed, properties) => {
+                self.define(properties.anchor, &span)?;
+                let value = tags::scalar(&text, typed, properties.tag.as_deref(), &span)?;
+                (properties.anchor, (Arc::new(Node { value, span, children: Children::None }), 0))
             }
-            _ => {}
-        }
-        let (node, height, anchor) = match event {
-            Event::Alias(id) => return self.alias(id, span, depth),
-            Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain;
-                let value = tags::scalar(&text, plain, tag.as_deref(), &span)?;
-                (Arc::new(Node { value, span, children: Children::None }), 0, anchor)
+            Part::List(Properties { anchor, tag }) => {
+                self.define(anchor, &span)?;
+                (anchor, self.list(event.start, tag.as_deref(), depth)?)
             }
-            Event::SequenceStart(anchor, tag) => {
-                self.open_anchors.insert(anchor);
-                let (node, height) = self.list(span, tag.as_deref(), depth)?;
-                (node, height, anchor)
+            Part::Map(Properties { anchor, tag }) => {
+                self.define(anchor, &span)?;
+                (anchor, self.map(event.start, tag.as_deref(), depth)?)
             }
-            Event::MappingStart(anchor, tag) => {
-                self.open_anchors.insert(anchor);
-                let (node, height) = self.map(span, tag.as_deref(), depth)?;
-                (node, height, anchor)
-            }
-            _ => return Err(unexpected(span)),
+            _ => return Err(Box::new(Diagnostic::error("yaml-syntax", "a value is missing here").at(span))),
         };
-        if anchor > 0 {
-            self.open_anchors.remove(&anchor);
-            let anchored = Anchored { node: node.clone(), weight: self.weight - before, height };
-            self.anchors.insert(anchor, anchored);
+        if let Some(anchor) = anchor.and_then(|name| self.anchors.get_mut(name)) {
+            anchor.target = Some(Anchored { node: node.clone(), weight: self.weight - before, height });
         }
         Ok((node, height))
     }
 
-    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Result<Built, Failure> {
-        let problem = if self.open_anchors.contains(&id) {
-            "alias of a value that contains it"
-        } else if let Some(Anchored { node, weight, height }) = self.anchors.get(&id).cloned() {
-            self.count(weight, &span)?;
-            check_depth(depth + height, &span)?;
-            return Ok((node, height));
-        } else {
-            "alias of an anchor that is not defined before it"
-        };
-        Err(Box::new(Diagnostic::error("yaml-alias", problem).at(span)))
+    fn define(&mut self, anchor: Option<&'a str>, span: &Span) -> Result<(), Failure> {
+        let Some(name) = anchor else { return Ok(()) };
+        let anchor = Anchor { place: span.clone(), target: None };
+        match self.anchors.insert(name, anchor) {
+            None => Ok(()),
+            Some(first) => Err(Box::new(
+                Diagnostic::error("yaml-anchor", format!("anchor `&{name}` is defined twice"))
+                    .label(span.clone(), "here again")
+                    .label(first.place, "first here")
+                    .hint("rename one of them"),
+            )),
+        }
     }
 
-    /// From the start of a container to its end. A block container ends before what follows it.
-    fn whole(&self, start: &Span, end: &Span) -> Span {
-        Span::between(self.source.clone(), (start.line(), start.column()), end.end())
+    fn alias(&mut self, name: &str, span: Span, depth: usize) -> Result<Built, Failure> {
+        match self.anchors.get(name).map(|anchor| (&anchor.place, anchor.target.clone())) {
+            Some((_, Some(Anchored { node, weight, height }))) => {
+                self.count(weight, &span)?;
+                check_depth(depth + height, &span)?;
+                Ok((node, height))
+            }
+            Some((place, None)) => Err(Box::new(
+                Diagnostic::error("yaml-alias", "alias of a value that contains it")
+                    .at(span)
+                    .label(place.clone(), "the value starts here"),
+            )),
+            None => Err(Box::new(
+                Diagnostic::error("yaml-alias", "alias of an anchor that is not defined before it")
+                    .at(span)
+                    .hint("a text that starts with `*` must stand in quotes"),
+            )),
+        }
     }
 
-    fn list(&mut self, start: Span, tag: Option<&Tag>, depth: usize) -> Result<Built, Failure> {
+    fn list(&mut self, start: Mark, tag: Option<&str>, depth: usize) -> Result<Built, Failure> {
         let mut nodes = Vec::new();
         let mut height = 0;
         let end = loop {
-            let (event, span) = self.next()?;
-            if event == Event::SequenceEnd {
-                break span;
+            let event = self.next()?;
+            if matches!(event.kind, Part::ListEnd) {
+                break event.end;
             }
-            let (node, below) = self.node(event, span, depth + 1)?;
+            let (node, below) = self.node(event, depth + 1)?;
             height = height.max(below + 1);
             nodes.push(node);
         };
-        let span = self.whole(&start, &end);
+        let span = self.span(start, end);
         let value = Value::list(nodes.iter().map(|node| node.value.clone()).collect());
         let node = Node { value, span, children: Children::List(nodes) };
         Ok((Arc::new(tags::list(node, tag)?), height))
     }
 
-    fn map(&mut self, start: Span, tag: Option<&Tag>, depth: usize) -> Result<Built, Failure> {
+    fn map(&mut self, start: Mark, tag: Option<&str>, depth: usize) -> Result<Built, Failure> {
         let mut entries: Entries = IndexMap::new();
         let mut merged: Vec<Arc<Node>> = Vec::new();
         let mut height = 0;
         let end = loop {
-            let (event, key_span) = self.next()?;
-            if event == Event::MappingEnd {
-                break key_span;
+            let event = self.next()?;
+            if matches!(event.kind, Part::MapEnd) {
+                break event.end;
             }
-            let sign = match &event {
-                Event::Scalar(text, ScalarStyle::Plain, _, None) => text.as_ref(),
+            // As values these two are errors, so they are told from other keys before the key is read.
+            let sign = match &event.kind {
+                Part::Scalar(text, true, Properties { tag: None, .. }) => text.as_ref(),
                 _ => "",
             };
-            if sign == "<<" {
-                let (event, span) = self.next()?;
-                let (node, below) = self.node(event, span.clone(), depth + 1)?;
-                height = height.max(below + 1);
+            let is_merge = sign == "<<";
+            let key = match event.kind {
+                Part::Scalar(text, _, properties) if is_merge || sign == "=" => {
+                    Event { kind: Part::Scalar(text, false, properties), ..event }
+                }
+                kind => Event { kind, ..event },
+            };
+            let key = self.node(key, depth + 1)?.0;
+            check_key(&key)?;
+            let event = self.next()?;
+            let (node, below) = self.node(event, depth + 1)?;
+            height = height.max(below + 1);
+            if is_merge {
+                let span = node.span.clone();
                 add_merged(node, &span, &mut merged)?;
                 continue;
             }
-            let key = if sign == "=" {
-                // No value by itself, but a text as a key.
-                Arc::new(Node { value: Value::str("="), span: key_span, children: Children::None })
-            } else {
-                self.node(event, key_span, depth + 1)?.0
-            };
-            check_key(&key)?;
-            let (event, span) = self.next()?;
-            let (node, below) = self.node(event, span, depth + 1)?;
-            height = height.max(below + 1);
             if let Some((first, _)) = entries.get(&key.value) {
                 self.warnings.push(duplicate(&key, first));
             }
             entries.insert(key.value.clone(), (key.span.clone(), node));
         };
-        let span = self.whole(&start, &end);
+        let span = self.span(start, end);
         let entries = self.merge_entries(merged, entries, &span)?;
         let map: Map = entries.iter().map(|(key, (_, node))| (key.clone(), node.value.clone())).collect();
         let node = Node { value: Value::map(map), span, children: Children::Map(entries) };
@@ -294,10 +282,6 @@ fn check_depth(depth: usize, span: &Span) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-fn unexpected(span: Span) -> Failure {
-    Box::new(Diagnostic::error("yaml-syntax", "unexpected content").at(span))
 }
 
 fn check_key(key: &Node) -> Result<(), Failure> {

@@ -3,13 +3,16 @@
 //! PyYAML's rules differ from both YAML 1.1 and 1.2, and inventories rely on them. [`parse`] gives
 //! values with the place of each.
 
-mod anchors;
 mod build;
+mod cursor;
 mod emit;
+mod events;
 mod hints;
 mod layout;
 mod limits;
 mod scalar;
+mod scalars;
+mod scanner;
 mod tags;
 mod typing;
 

@@ -6,20 +6,18 @@ use base64::Engine;
 use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Span};
 use kubespray_value::{Map, Value};
-use saphyr_parser::Tag;
 
 use crate::{Children, Node, typing};
 
 type Failure = Box<Diagnostic>;
 
-const YAML: &str = "tag:yaml.org,2002:";
+pub(crate) const YAML: &str = "tag:yaml.org,2002:";
 
 /// The tag as users write it, such as `!vault` or `!!int`.
-fn name(tag: &Tag) -> String {
-    let full = format!("{}{}", tag.handle, tag.suffix);
-    match full.strip_prefix(YAML) {
+fn name(tag: &str) -> String {
+    match tag.strip_prefix(YAML) {
         Some(short) => format!("!!{short}"),
-        None => full,
+        None => tag.to_owned(),
     }
 }
 
@@ -35,7 +33,7 @@ fn wrong(tag: &str, span: &Span) -> Failure {
     Box::new(Diagnostic::error("yaml-tag", format!("value does not fit the tag `{tag}`")).at(span.clone()))
 }
 
-pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) -> Result<Value, Failure> {
+pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&str>, span: &Span) -> Result<Value, Failure> {
     let Some(tag) = tag else {
         if plain {
             return typing::plain(text)
@@ -44,9 +42,6 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
         return Ok(Value::str(text));
     };
     let tag = name(tag);
-    if tag == "!" {
-        return scalar(text, plain, None, span);
-    }
     let fits = |value: Option<Value>| value.ok_or_else(|| wrong(&tag, span));
     match tag.as_str() {
         "!!str" => Ok(Value::str(text)),
@@ -66,20 +61,39 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&Tag>, span: &Span) ->
             Some(Ok(value)) => Ok(value),
             _ => Err(wrong(&tag, span)),
         },
-        "!!binary" => {
-            let packed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-            let bytes = base64::engine::general_purpose::STANDARD.decode(packed).ok();
-            fits(bytes.map(|bytes| Value::Bytes(bytes.into())))
-        }
+        "!!binary" => fits(binary(text)),
         _ => Err(unknown(&tag, span)),
     }
 }
 
-pub(crate) fn list(node: Node, tag: Option<&Tag>) -> Result<Node, Failure> {
+/// Base64 as Python decodes it: other characters do not count, and nothing counts behind the padding.
+fn binary(text: &str) -> Option<Value> {
+    let mut packed = String::new();
+    let mut padding = 0;
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || matches!(c, '+' | '/') {
+            packed.push(c);
+            padding = 0;
+        } else if c == '=' && packed.len() % 4 >= 2 {
+            padding += 1;
+            if packed.len() % 4 + padding == 4 {
+                break;
+            }
+        }
+    }
+    if !(packed.len() + padding).is_multiple_of(4) {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(packed);
+    // Python drops bits that do not fill a byte.
+    bytes.ok().map(|bytes| Value::Bytes(bytes.into()))
+}
+
+pub(crate) fn list(node: Node, tag: Option<&str>) -> Result<Node, Failure> {
     let Some(tag) = tag else { return Ok(node) };
     let tag = name(tag);
     match tag.as_str() {
-        "!" | "!!seq" => Ok(node),
+        "!!seq" => Ok(node),
         "!unsafe" => Ok(never_a_template(&node)),
         "!!omap" | "!!pairs" => {
             let pairs = node.value.as_sequence().unwrap_or_default().iter().map(|item| match item.as_map() {
@@ -97,11 +111,11 @@ pub(crate) fn list(node: Node, tag: Option<&Tag>) -> Result<Node, Failure> {
     }
 }
 
-pub(crate) fn map(node: Node, tag: Option<&Tag>) -> Result<Node, Failure> {
+pub(crate) fn map(node: Node, tag: Option<&str>) -> Result<Node, Failure> {
     let Some(tag) = tag else { return Ok(node) };
     let tag = name(tag);
     match tag.as_str() {
-        "!" | "!!map" => Ok(node),
+        "!!map" => Ok(node),
         // Ansible loses the contents of such a map (ANS-021); it is kept here.
         "!unsafe" => Ok(never_a_template(&node)),
         "!!set" => Err(Box::new(

@@ -11,6 +11,9 @@ use crate::syntax::SyntaxError;
 /// Expressions and blocks nested deeper than this are refused: parsing and evaluating recurse once a level.
 const DEEPEST: usize = 60;
 
+/// Operators, filters and subscripts of one chain; each is one more level of the tree.
+const MOST_LINKS: usize = 300;
+
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 pub(crate) fn parse(text: &str, pieces: Vec<Piece>) -> Result<Vec<Node>> {
@@ -21,7 +24,7 @@ pub(crate) fn parse(text: &str, pieces: Vec<Piece>) -> Result<Vec<Node>> {
 
 /// Parses one expression that is the whole text, as conditions are.
 pub(crate) fn parse_expression(text: &str, tokens: &[Token]) -> Result<Expr> {
-    let mut tokens = Tokens { text, tokens, next: 0, end: text.len(), depth: 0 };
+    let mut tokens = Tokens { text, tokens, next: 0, end: text.len(), depth: 0, links: 0 };
     let expr = tokens.tuple()?;
     tokens.finish()?;
     Ok(expr)
@@ -87,7 +90,7 @@ impl Blocks<'_> {
 
     fn statement(&mut self, word: &str, tokens: Vec<Token>, at: usize) -> Result<Node> {
         let text = self.text;
-        let mut tokens = Tokens { text, tokens: &tokens, next: 0, end: at, depth: 0 };
+        let mut tokens = Tokens { text, tokens: &tokens, next: 0, end: at, depth: 0, links: 0 };
         match word {
             "if" => {
                 let condition = tokens.whole()?;
@@ -146,8 +149,14 @@ impl Blocks<'_> {
             branches.push((condition, body));
             match end {
                 Some(end) if end.word == "elif" => {
-                    let mut tokens =
-                        Tokens { text: self.text, tokens: &end.tokens, next: 0, end: end.at, depth: 0 };
+                    let mut tokens = Tokens {
+                        text: self.text,
+                        tokens: &end.tokens,
+                        next: 0,
+                        end: end.at,
+                        depth: 0,
+                        links: 0,
+                    };
                     condition = tokens.whole()?;
                 }
                 Some(end) if end.word == "else" => {
@@ -198,6 +207,8 @@ struct Tokens<'a> {
     /// Where errors at the end of the tokens are reported.
     end: usize,
     depth: usize,
+    /// Operators and the like so far.
+    links: usize,
 }
 
 impl Tokens<'_> {
@@ -323,6 +334,15 @@ impl Tokens<'_> {
         if self.depth > DEEPEST { Err(self.unexpected("fewer nested expressions")) } else { Ok(()) }
     }
 
+    /// Counts one more level of the tree that is made by a loop, not by recursion.
+    fn link(&mut self) -> Result<()> {
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(self.unexpected(&format!("at most {MOST_LINKS} operators in one expression")));
+        }
+        Ok(())
+    }
+
     fn whole(&mut self) -> Result<Expr> {
         let expr = self.tuple()?;
         self.finish()?;
@@ -358,19 +378,24 @@ impl Tokens<'_> {
 
     fn expression(&mut self) -> Result<Expr> {
         self.deeper()?;
+        // Elements of a list and arguments of a call are chains of their own.
+        let outer = std::mem::take(&mut self.links);
         let mut expr = self.or()?;
         while self.eat_word("if") {
+            self.link()?;
             let test = self.or()?;
             let otherwise = if self.eat_word("else") { Some(Box::new(self.expression()?)) } else { None };
             expr = Expr::Condition { test: Box::new(test), then: Box::new(expr), otherwise };
         }
         self.depth -= 1;
+        self.links = outer;
         Ok(expr)
     }
 
     fn or(&mut self) -> Result<Expr> {
         let mut left = self.and()?;
         while self.eat_word("or") {
+            self.link()?;
             left = Expr::Or(Box::new(left), Box::new(self.and()?));
         }
         Ok(left)
@@ -379,6 +404,7 @@ impl Tokens<'_> {
     fn and(&mut self) -> Result<Expr> {
         let mut left = self.not()?;
         while self.eat_word("and") {
+            self.link()?;
             left = Expr::And(Box::new(left), Box::new(self.not()?));
         }
         Ok(left)
@@ -432,6 +458,7 @@ impl Tokens<'_> {
                 _ => return Ok(left),
             };
             self.next += 1;
+            self.link()?;
             left = Expr::Binary(operator, Box::new(left), Box::new(self.concat()?));
         }
     }
@@ -459,6 +486,7 @@ impl Tokens<'_> {
                 _ => return Ok(left),
             };
             self.next += 1;
+            self.link()?;
             left = Expr::Binary(operator, Box::new(left), Box::new(self.power()?));
         }
     }
@@ -467,6 +495,7 @@ impl Tokens<'_> {
     fn power(&mut self) -> Result<Expr> {
         let mut left = self.unary(true)?;
         while self.eat("**") {
+            self.link()?;
             left = Expr::Binary(Operator::Power, Box::new(left), Box::new(self.unary(true)?));
         }
         Ok(left)
@@ -567,6 +596,9 @@ impl Tokens<'_> {
 
     fn postfix(&mut self, mut expr: Expr) -> Result<Expr> {
         loop {
+            if matches!(self.peek_operator(), Some("." | "[" | "(")) {
+                self.link()?;
+            }
             if self.eat(".") {
                 expr = match self.peek() {
                     Some(Kind::Number(number @ Value::Int(_))) => {
@@ -664,6 +696,7 @@ impl Tokens<'_> {
                 expr = self.filters(expr, false)?;
             } else if self.peek_word() == Some("is") {
                 self.next += 1;
+                self.link()?;
                 expr = self.test(expr)?;
             } else if self.peek_operator() == Some("(") {
                 self.next += 1;
@@ -689,6 +722,7 @@ impl Tokens<'_> {
         let mut bare = bare_first;
         while bare || self.eat("|") {
             bare = false;
+            self.link()?;
             let name = self.dotted_name()?;
             let arguments = if self.eat("(") { self.arguments()? } else { Arguments::default() };
             expr = Expr::Filter { value: Box::new(expr), name, arguments };

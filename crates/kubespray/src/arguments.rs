@@ -194,7 +194,7 @@ pub(crate) struct Common {
     /// File that holds, or script that prints, the vault password
     #[arg(long, alias = "vault-pass-file", value_name = "FILE", help_heading = "Vault")]
     pub(crate) vault_password_file: Vec<PathBuf>,
-    /// Vault password of an id: [ID@]FILE, [ID@]SCRIPT or [ID@]prompt
+    /// Vault password, of an id where one is given: FILE, SCRIPT or `prompt`, each also as ID@…
     #[arg(long, value_name = "ID@SOURCE", help_heading = "Vault")]
     pub(crate) vault_id: Vec<String>,
     /// Ask for the vault password

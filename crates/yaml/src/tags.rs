@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base64::Engine;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Span};
 use kubespray_value::{Map, Value};
@@ -52,12 +53,8 @@ pub(crate) fn scalar(text: &str, plain: bool, tag: Option<&str>, span: &Span) ->
             fits(typing::boolean(text).or_else(|| typing::boolean(&text.to_lowercase())).map(Value::Bool))
         }
         "!!int" => fits(typing::integer(text)),
-        "!!float" => fits(
-            typing::float(text)
-                .or_else(|| kubespray_value::parse_float(&text.replace('_', "")))
-                .map(Value::Float),
-        ),
-        "!!timestamp" => match typing::timestamp(text) {
+        "!!float" => fits(typing::float(text).map(Value::Float)),
+        "!!timestamp" => match typing::timestamp(text, true) {
             Some(Ok(value)) => Ok(value),
             _ => Err(wrong(&tag, span)),
         },
@@ -84,8 +81,9 @@ fn binary(text: &str) -> Option<Value> {
     if !(packed.len() + padding).is_multiple_of(4) {
         return None;
     }
-    let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(packed);
     // Python drops bits that do not fill a byte.
+    let config = NO_PAD.with_decode_allow_trailing_bits(true);
+    let bytes = GeneralPurpose::new(&base64::alphabet::STANDARD, config).decode(packed);
     bytes.ok().map(|bytes| Value::Bytes(bytes.into()))
 }
 

@@ -22,14 +22,16 @@ pub(crate) fn plain(text: &str) -> Result<Value, &'static str> {
     if !matches!(first, b'0'..=b'9' | b'-' | b'+' | b'.') {
         return Ok(Value::str(text));
     }
-    if let Some(value) = float(text) {
-        return Ok(Value::Float(value));
+    if is_float(text) {
+        return float(text)
+            .map(Value::Float)
+            .ok_or("looks like a number but is none; quote it if it is a text");
     }
     if is_integer(text) {
         // Such as `0x_`, and numbers of thousands of digits.
         return integer(text).ok_or("looks like a number but is none; quote it if it is a text");
     }
-    match timestamp(text) {
+    match timestamp(text, false) {
         Some(value) => value,
         None => Ok(Value::str(text)),
     }
@@ -125,62 +127,67 @@ fn sexagesimal_groups(text: &str, float: bool) -> bool {
         && count > 0
 }
 
-/// PyYAML wants a dot in a float, and a sign in its exponent.
-pub(crate) fn float(text: &str) -> Option<f64> {
-    let negative = text.starts_with('-');
+/// Whether PyYAML takes a text for a float: it wants a dot, and a sign in the exponent.
+fn is_float(text: &str) -> bool {
     let signed = text.starts_with(['-', '+']);
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     match unsigned {
-        ".inf" | ".Inf" | ".INF" => return Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
-        ".nan" | ".NaN" | ".NAN" if !signed => return Some(f64::NAN),
+        ".inf" | ".Inf" | ".INF" => return true,
+        ".nan" | ".NaN" | ".NAN" => return !signed,
         _ => {}
     }
-    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-        Some(at) => (unsigned.get(..at)?, unsigned.get(at + 1..)),
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (unsigned, None),
     };
-    if let Some(exponent) = exponent {
-        let digits = exponent.strip_prefix(['-', '+'])?;
-        if !all(digits, |b| b.is_ascii_digit()) {
-            return None;
-        }
+    if let Some(exponent) = exponent
+        && !exponent.strip_prefix(['-', '+']).is_some_and(|digits| all(digits, |b| b.is_ascii_digit()))
+    {
+        return false;
     }
-    let (whole, fraction) = mantissa.split_once('.')?;
+    let Some((whole, fraction)) = mantissa.split_once('.') else { return false };
     if !fraction.bytes().all(digit_or_underscore) {
-        return None;
+        return false;
     }
-    let value = if whole.contains(':') {
-        if exponent.is_some() || !sexagesimal_groups(whole, true) {
-            return None;
-        }
-        let mut sum = 0.0;
-        for part in whole.replace('_', "").split(':') {
-            sum = sum * 60.0 + parse_float(part)?;
-        }
-        let fraction: String = fraction.replace('_', "");
-        sum + if fraction.is_empty() { 0.0 } else { parse_float(&format!("0.{fraction}"))? }
-    } else {
-        let starts_with_digit =
-            whole.starts_with(|c: char| c.is_ascii_digit()) && whole.bytes().all(digit_or_underscore);
+    if whole.contains(':') {
+        exponent.is_none() && sexagesimal_groups(whole, true)
+    } else if whole.is_empty() {
         // `.5` has no sign in PyYAML's pattern, and needs a digit behind the dot.
-        let starts_with_dot =
-            whole.is_empty() && !signed && fraction.starts_with(|c: char| c.is_ascii_digit());
-        if !starts_with_digit && !starts_with_dot {
-            return None;
+        !signed && fraction.starts_with(|c: char| c.is_ascii_digit())
+    } else {
+        whole.starts_with(|c: char| c.is_ascii_digit()) && whole.bytes().all(digit_or_underscore)
+    }
+}
+
+/// The float that PyYAML makes of a text; `!!float` asks for it whatever the form.
+pub(crate) fn float(text: &str) -> Option<f64> {
+    let text = text.replace('_', "");
+    let negative = text.starts_with('-');
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
+    let value = if unsigned.eq_ignore_ascii_case(".inf") {
+        f64::INFINITY
+    } else if unsigned.eq_ignore_ascii_case(".nan") {
+        f64::NAN
+    } else {
+        // Summed up from the last group, as the order counts for the rounding.
+        let mut sum = 0.0;
+        let mut base = 1.0;
+        for part in unsigned.rsplit(':') {
+            sum += parse_float(part)? * base;
+            base *= 60.0;
         }
-        let plain = unsigned.replace('_', "");
-        parse_float(&plain)?
+        sum
     };
     Some(if negative { -value } else { value })
 }
 
-/// A date, or a date with a time; an error where the form fits and the calendar does not.
-pub(crate) fn timestamp(text: &str) -> Option<Result<Value, &'static str>> {
+/// A date, or a date with a time; an error where the form fits and the calendar does not. Without the tag
+/// `!!timestamp`, month and day of a date without time have two digits.
+pub(crate) fn timestamp(text: &str, is_tagged: bool) -> Option<Result<Value, &'static str>> {
     let (date, rest) = split_date(text)?;
     let wrong = || Err("looks like a date but is none; quote it if it is a text");
     if rest.is_empty() {
-        // A lone date has two digits for month and day.
-        if text.len() != 10 {
+        if text.len() != 10 && !is_tagged {
             return None;
         }
         return Some(calendar_date(date).map(Value::Date).map_or_else(wrong, Ok));

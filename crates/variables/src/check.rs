@@ -18,8 +18,13 @@ const FOREIGN_PREFIXES: &[&str] = &["ansible_", "molecule_", "vault_"];
 /// Checks all variables that the inventory defines, on every host that sees them. All problems at once.
 pub fn check(variables: &Variables) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let mut checker =
-        Checker { variables, words: words(variables), problems: &mut problems, layers: HashSet::new() };
+    let mut checker = Checker {
+        variables,
+        words: words(variables),
+        problems: &mut problems,
+        layers: HashSet::new(),
+        reported: HashSet::new(),
+    };
     checker.names();
     checker.values();
     problems
@@ -31,6 +36,8 @@ struct Checker<'a> {
     words: HashSet<String>,
     problems: &'a mut Vec<Diagnostic>,
     layers: HashSet<*const Layer>,
+    /// What was reported, by id, message and place: the same value of many hosts is reported once.
+    reported: HashSet<(String, String, String)>,
 }
 
 /// All layers of all hosts, each once.
@@ -241,12 +248,8 @@ impl Checker<'_> {
     /// Adds a problem unless the same one was found at the same place on another host.
     fn report(&mut self, diagnostic: Option<Diagnostic>) {
         let Some(diagnostic) = diagnostic else { return };
-        let same = |other: &Diagnostic| {
-            other.id == diagnostic.id
-                && other.message == diagnostic.message
-                && other.labels == diagnostic.labels
-        };
-        if !self.problems.iter().any(same) {
+        let place = diagnostic.span().map(ToString::to_string).unwrap_or_default();
+        if self.reported.insert((diagnostic.id.clone(), diagnostic.message.clone(), place)) {
             self.problems.push(diagnostic);
         }
     }

@@ -16,7 +16,7 @@ const SIMPLE: &[&str] =
 const WHOLE: &[&str] = &["ansible_facts", "vars"];
 
 /// The names of all variables that some values were made from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     names: HashSet<Arc<str>>,
 }

@@ -14,9 +14,18 @@ use crate::{Children, Document, Node, hints, tags};
 
 type Failure = Box<Diagnostic>;
 
+/// Whose tags a text may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// Those of YAML.
+    Yaml,
+    /// Also `!vault` and `!unsafe`.
+    Ansible,
+}
+
 /// Reads a text that holds at most one document.
-pub(crate) fn document(text: &str, source: &Arc<Source>) -> Result<Document, Failure> {
-    let mut builder = Builder::new(text, source);
+pub(crate) fn document(text: &str, source: &Arc<Source>, tags: Tags) -> Result<Document, Failure> {
+    let mut builder = Builder::new(text, source, tags);
     let mut root = None;
     while let Some((node, start)) = builder.next_document()? {
         if root.is_some() {
@@ -33,8 +42,8 @@ pub(crate) fn document(text: &str, source: &Arc<Source>) -> Result<Document, Fai
 }
 
 /// Reads a text that holds any number of documents.
-pub(crate) fn documents(text: &str, source: &Arc<Source>) -> Result<Vec<Value>, Failure> {
-    let mut builder = Builder::new(text, source);
+pub(crate) fn documents(text: &str, source: &Arc<Source>, tags: Tags) -> Result<Vec<Value>, Failure> {
+    let mut builder = Builder::new(text, source, tags);
     let mut values = Vec::new();
     while let Some((node, _)) = builder.next_document()? {
         values.push(node.value.clone());
@@ -45,6 +54,7 @@ pub(crate) fn documents(text: &str, source: &Arc<Source>) -> Result<Vec<Value>, 
 struct Builder<'a> {
     events: Events<'a>,
     source: &'a Arc<Source>,
+    tags: Tags,
     /// The anchors of the document by name.
     anchors: HashMap<&'a str, Anchor>,
     warnings: Vec<Diagnostic>,
@@ -73,10 +83,11 @@ struct Anchored {
 type Built = (Arc<Node>, usize);
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a str, source: &'a Arc<Source>) -> Self {
+    fn new(text: &'a str, source: &'a Arc<Source>, tags: Tags) -> Self {
         Self {
             events: Events::new(text),
             source,
+            tags,
             anchors: HashMap::new(),
             warnings: Vec::new(),
             weight: 0,
@@ -129,17 +140,17 @@ impl<'a> Builder<'a> {
         let (anchor, (node, height)) = match event.kind {
             Part::Alias(name) => return self.alias(name, span, depth),
             Part::Scalar(text, typed, properties) => {
-                self.define(properties.anchor, &span)?;
+                self.define(&properties, &span)?;
                 let value = tags::scalar(&text, typed, properties.tag.as_deref(), &span)?;
                 (properties.anchor, (Arc::new(Node { value, span, children: Children::None }), 0))
             }
-            Part::List(Properties { anchor, tag }) => {
-                self.define(anchor, &span)?;
-                (anchor, self.list(event.start, tag.as_deref(), depth)?)
+            Part::List(properties) => {
+                self.define(&properties, &span)?;
+                (properties.anchor, self.list(event.start, properties.tag.as_deref(), depth)?)
             }
-            Part::Map(Properties { anchor, tag }) => {
-                self.define(anchor, &span)?;
-                (anchor, self.map(event.start, tag.as_deref(), depth)?)
+            Part::Map(properties) => {
+                self.define(&properties, &span)?;
+                (properties.anchor, self.map(event.start, properties.tag.as_deref(), depth)?)
             }
             _ => return Err(Box::new(Diagnostic::error("yaml-syntax", "a value is missing here").at(span))),
         };
@@ -149,8 +160,15 @@ impl<'a> Builder<'a> {
         Ok((node, height))
     }
 
-    fn define(&mut self, anchor: Option<&'a str>, span: &Span) -> Result<(), Failure> {
-        let Some(name) = anchor else { return Ok(()) };
+    /// Checks the properties of a node and notes its anchor.
+    fn define(&mut self, properties: &Properties<'a>, span: &Span) -> Result<(), Failure> {
+        if let Some(tag) = &properties.tag
+            && self.tags == Tags::Yaml
+            && !tag.starts_with(tags::YAML)
+        {
+            return Err(tags::unknown(tag, span));
+        }
+        let Some(name) = properties.anchor else { return Ok(()) };
         let anchor = Anchor { place: span.clone(), target: None };
         match self.anchors.insert(name, anchor) {
             None => Ok(()),

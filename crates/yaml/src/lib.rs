@@ -21,6 +21,7 @@ pub use layout::Layout;
 
 use std::sync::Arc;
 
+use build::Tags;
 use indexmap::IndexMap;
 use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_value::{Error, Value};
@@ -70,27 +71,32 @@ pub struct Document {
 /// limits of size and depth.
 pub fn parse(text: &str, source: &Arc<Source>) -> Result<Document, Box<Diagnostic>> {
     limits::check_text(text, source)?;
-    build::document(text, source)
+    build::document(text, source, Tags::Ansible)
 }
 
-/// Reads one document, as the filter `from_yaml` does; an empty text is `None`.
+/// Reads one document, as the filter `from_yaml` does: without JSON, and without the tags `!vault` and
+/// `!unsafe`. An empty text is `None`.
 ///
 /// # Errors
 /// As those of [`parse`], with the place in the message.
 pub fn read(text: &str) -> Result<Value, Error> {
     let source = Source::new("YAML", text);
-    let document = parse(text, &source).map_err(|diagnostic| in_one_line(&diagnostic))?;
-    Ok(document.root.map_or(Value::None, |node| node.value.clone()))
+    let document =
+        limits::check_text(text, &source).and_then(|()| build::document(text, &source, Tags::Yaml));
+    match document {
+        Ok(document) => Ok(document.root.map_or(Value::None, |node| node.value.clone())),
+        Err(diagnostic) => Err(in_one_line(&diagnostic)),
+    }
 }
 
-/// Reads all documents, as the filter `from_yaml_all` does.
+/// Reads all documents, as the filter `from_yaml_all` does; an empty text has none.
 ///
 /// # Errors
 /// As those of [`read`].
 pub fn read_all(text: &str) -> Result<Vec<Value>, Error> {
     let source = Source::new("YAML", text);
     limits::check_text(text, &source)
-        .and_then(|()| build::documents(text, &source))
+        .and_then(|()| build::documents(text, &source, Tags::Yaml))
         .map_err(|diagnostic| in_one_line(&diagnostic))
 }
 

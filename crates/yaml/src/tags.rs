@@ -22,7 +22,7 @@ fn name(tag: &str) -> String {
     }
 }
 
-fn unknown(tag: &str, span: &Span) -> Failure {
+pub(crate) fn unknown(tag: &str, span: &Span) -> Failure {
     Box::new(
         Diagnostic::error("yaml-tag", format!("unknown tag `{tag}`"))
             .at(span.clone())

@@ -104,3 +104,25 @@ fn places_are_those_of_the_text() {
         ]
     );
 }
+
+#[test]
+fn streams_as_the_filters_read_them() {
+    // From `yaml.load_all` and `yaml.load` with the safe loader.
+    for (text, all, one) in [
+        ("", Some("[]"), Some("None")),
+        ("---", Some("[None]"), Some("None")),
+        ("a: 1\n---\n- 2\n", Some("[{'a': 1}, [2]]"), None),
+        ("--- &x a\n--- &x b\n", Some("['a', 'b']"), None),
+        ("--- &x a\n--- *x\n", None, None),
+        ("a\n...\n---\n...\n", Some("['a', None]"), None),
+        ("a\n...\nb\n", None, None),
+        ("1e3", Some("['1e3']"), Some("'1e3'")),
+        ("!vault x", None, None),
+        ("[!unsafe x]", None, None),
+        ("!!int '5'", Some("[5]"), Some("5")),
+    ] {
+        let read_all = kubespray_yaml::read_all(text).ok().map(|values| Value::list(values).repr());
+        assert_eq!(read_all.as_deref(), all, "{text:?}");
+        assert_eq!(kubespray_yaml::read(text).ok().map(|value| value.repr()).as_deref(), one, "{text:?}");
+    }
+}

@@ -229,7 +229,7 @@ fn unusable_input_is_one_clear_error() {
         let run = kubespray(folder.path(), &["inventory", "list", "-i", name]);
         assert_eq!(run.code, 2, "{name}: {}", run.err);
         assert_eq!(run.out, "", "{name}");
-        seen.push_str(&format!("$ kubespray inventory list -i {name}\n{}", run.err));
+        seen += &["$ kubespray inventory list -i ", name, "\n", &run.err].concat();
     }
     insta::assert_snapshot!(seen);
 }

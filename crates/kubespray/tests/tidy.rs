@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-value", &[]),
     ("kubespray-yaml", &["diagnostics", "value"]),
     ("kubespray-jinja", &["value"]),
-    ("kubespray-filters", &["diagnostics", "jinja", "value", "yaml"]),
+    ("kubespray-filters", &["jinja", "value", "yaml"]),
     ("kubespray-inventory", &["diagnostics", "value", "yaml"]),
     ("kubespray-variables", &["diagnostics", "filters", "inventory", "jinja", "value", "yaml"]),
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),

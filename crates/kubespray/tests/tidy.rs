@@ -142,17 +142,18 @@ fn source_files_keep_the_house_rules() {
     for path in files() {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        let is_rust = name.ends_with(".rs");
+        let has_ending = |ending: &str| path.extension().is_some_and(|found| found == ending);
+        let (is_rust, is_prose) = (has_ending("rs"), has_ending("md"));
         if is_rust && text.lines().count() > LONGEST_FILE {
             problems.push(format!("{name}: more than {LONGEST_FILE} lines"));
         }
         if name.ends_with("src/lib.rs") && !text.starts_with("//!") {
             problems.push(format!("{name}: does not say what the crate is"));
         }
-        if (is_rust || name.ends_with(".md")) && !text.is_empty() && !text.ends_with('\n') {
+        if (is_rust || is_prose) && !text.is_empty() && !text.ends_with('\n') {
             problems.push(format!("{name}: no line break at the end"));
         }
-        if is_rust || name.ends_with(".md") || name.starts_with("scripts/") || name.starts_with(".ci/") {
+        if is_rust || is_prose || name.starts_with("scripts/") || name.starts_with(".ci/") {
             for word in banned.iter().filter(|word| text.contains(word.as_str())) {
                 problems.push(format!("{name}: holds {word}"));
             }

@@ -58,7 +58,11 @@ impl std::error::Error for Mismatch {}
 
 impl de::Error for Mismatch {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { wanted: message.to_string(), is_type: false, got: None }
+        let message = message.to_string();
+        if message == "invalid IP address syntax" {
+            return Self { wanted: "an IP address".to_owned(), is_type: true, got: None };
+        }
+        Self { wanted: message, is_type: false, got: None }
     }
 
     fn invalid_type(_: de::Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
@@ -125,10 +129,6 @@ impl<'a> FromValue<'a> {
 
     fn wrong<T>(self, wanted: &str) -> Result<T, Mismatch> {
         Err(Mismatch::new(wanted, self.value))
-    }
-
-    fn inner(self, value: &'a Value) -> Self {
-        Self { value, depth: self.depth + 1 }
     }
 
     fn is_nothing(self) -> bool {
@@ -269,18 +269,13 @@ impl<'de> Deserializer<'de> for FromValue<'_> {
             return self.wrong("a value that is nested less deep");
         }
         let literal = literal_of(self.value);
-        let items = match literal.as_ref().unwrap_or(self.value) {
-            value if self.is_nothing() => {
-                debug_assert!(value.as_sequence().is_none());
-                &[]
-            }
-            value => match value.as_sequence() {
-                Some(items) => items,
-                None => return self.wrong("a list"),
-            },
+        let items = match literal.as_ref().unwrap_or(self.value).as_sequence() {
+            Some(items) => items,
+            None if self.is_nothing() => &[],
+            None => return self.wrong("a list"),
         };
-        let at = Self { value: self.value, depth: self.depth + 1 };
-        visitor.visit_seq(SeqDeserializer::new(items.iter().map(|item| FromValue { value: item, depth: at.depth })))
+        let depth = self.depth + 1;
+        visitor.visit_seq(SeqDeserializer::new(items.iter().map(|value| FromValue { value, depth })))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {

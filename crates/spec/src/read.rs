@@ -18,34 +18,41 @@ use crate::from_value::{FromValue, Mismatch};
 #[derive(Debug, std::default::Default)]
 pub struct Problems {
     found: Vec<Diagnostic>,
+    /// What is wrong with defaults: they are made of other variables, and one of those is to blame.
+    consequences: Vec<Diagnostic>,
     needs_facts: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Problems {
     /// Adds a problem, unless the very same is known already: a setting of a group is read for many hosts.
     pub fn add(&mut self, problem: Diagnostic) {
-        let same = |known: &Diagnostic| {
-            known.id == problem.id && known.message == problem.message && known.span() == problem.span()
-        };
-        if !self.found.iter().any(same) {
-            self.found.push(problem);
-        }
+        add_once(&mut self.found, problem);
     }
 
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
+        self.found.iter().chain(&self.consequences).any(Diagnostic::is_error)
     }
 
-    /// All of them, in the order in which they were found.
+    /// All of them, in the order in which they were found; what follows from others only where nothing
+    /// else explains it.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.found
+        if self.found.iter().any(Diagnostic::is_error) { self.found } else { self.consequences }
     }
 
     /// Variables that a host's facts decide and whose type leaves no room for "not known yet": the
     /// default stands in for them. Hosts by variable.
     pub fn needs_facts(&self) -> &BTreeMap<String, BTreeSet<String>> {
         &self.needs_facts
+    }
+}
+
+fn add_once(known: &mut Vec<Diagnostic>, problem: Diagnostic) {
+    let same = |known: &Diagnostic| {
+        known.id == problem.id && known.message == problem.message && known.span() == problem.span()
+    };
+    if !known.iter().any(same) {
+        known.push(problem);
     }
 }
 
@@ -65,50 +72,57 @@ pub fn read<T: DeserializeOwned>(variables: &Variables, host: &str, problems: &m
     let mut found: Vec<(&'static str, Found)> =
         fields_of::<T>().iter().map(|name| (*name, look_up(variables, host, name))).collect();
     let mut failed = false;
-    // A wrong value is replaced by the default of its variable, so that the next wrong one is found too.
-    for _ in 0..=found.len() * 2 {
+    // What is wrong is replaced, so that the next wrong value is found too; the result is then not used.
+    for _ in 0..=found.len() * (1 + FILLERS.len()) {
         let mut current = None;
         let fields = Fields { found: found.iter(), current: &mut current, value: None };
         let error = match T::deserialize(MapAccessDeserializer::new(fields)) {
             Ok(value) => return if failed { None } else { Some(value) },
             Err(error) => error,
         };
-        let Some((name, place)) =
-            current.and_then(|name| found.iter_mut().find(|(known, _)| *known == name)).map(|(n, f)| (*n, f))
+        let Some((name, place)) = current.and_then(|name| found.iter_mut().find(|(known, _)| *known == name))
         else {
             problems.add(Diagnostic::error("spec-read", error.to_string()).on_host(host));
             return None;
         };
-        if let Found::NeedsFacts(_) = place {
-            problems.needs_facts.entry(name.to_owned()).or_default().insert(host.to_owned());
-        } else {
-            failed = true;
-            problems.add(describe(variables, host, name, place, &error));
-        }
-        match place {
-            Found::Default(_) => return None,
-            _ => match default_of(variables, host, name) {
-                Some(value) => *place = Found::Default(value),
-                None => {
-                    if let Found::NeedsFacts(error) = place {
+        *place = match place {
+            Found::NeedsFacts(cause) => {
+                problems.needs_facts.entry((*name).to_owned()).or_default().insert(host.to_owned());
+                match default_of(variables, host, name) {
+                    Some(value) => Found::Default(value),
+                    None => {
+                        failed = true;
                         let message = format!("`{name}` is known only when the facts of the host are");
-                        problems.add(
-                            Diagnostic::error("needs-facts", message).on_host(host).because(error.message.clone()),
-                        );
+                        let problem = Diagnostic::error("needs-facts", message).on_host(host);
+                        problems.add(problem.because(cause.message.clone()));
+                        Found::Filler(0)
                     }
-                    return None;
                 }
-            },
-        }
+            }
+            Found::Filler(number) => Found::Filler(*number + 1),
+            Found::Value(_) | Found::Default(_) | Found::Unset(_) | Found::Failed(_) => {
+                failed = true;
+                let (problem, is_default) = describe(variables, host, name, place, &error);
+                let list = if is_default { &mut problems.consequences } else { &mut problems.found };
+                add_once(list, problem);
+                Found::Filler(0)
+            }
+        };
     }
     None
 }
 
+/// Texts that stand in for one that is wrong, until the type of the field takes one: addresses, networks
+/// and versions take the first, durations and amounts the second.
+const FILLERS: &[&str] = &["0.0.0.0", "0"];
+
 /// What became of a variable.
 enum Found {
     Value(Value),
-    /// The default, in place of a value that cannot be used.
+    /// The default, in place of a value that waits for facts.
     Default(Value),
+    /// Anything that fits, in place of what is wrong: one of [`FILLERS`] where it is a text.
+    Filler(usize),
     /// Nothing defines it, or its default is made of something that nothing defines.
     Unset(Option<Error>),
     NeedsFacts(Error),
@@ -136,7 +150,14 @@ fn default_of(variables: &Variables, host: &str, name: &str) -> Option<Value> {
     }
 }
 
-fn describe(variables: &Variables, host: &str, name: &str, found: &Found, error: &Mismatch) -> Diagnostic {
+/// The problem, and whether it is one of a default.
+fn describe(
+    variables: &Variables,
+    host: &str,
+    name: &str,
+    found: &Found,
+    error: &Mismatch,
+) -> (Diagnostic, bool) {
     let definition = variables.raw(host, name);
     let origin = definition.as_ref().and_then(|definition| definition.origin.as_ref());
     let problem = match found {
@@ -155,13 +176,14 @@ fn describe(variables: &Variables, host: &str, name: &str, found: &Found, error:
                 None => problem,
             }
         }
-        Found::Value(_) | Found::Default(_) | Found::NeedsFacts(_) => {
+        _ => {
             let secret = Catalogue::get().entry(name).is_some_and(|entry| entry.secret);
             let message = format!("`{name}` {}", error.describe(secret));
             Diagnostic::error("variable-type", message)
         }
     };
-    problem.at_maybe(origin).on_host(host)
+    let is_default = definition.as_ref().is_some_and(|definition| definition.setting == Setting::Default);
+    (problem.at_maybe(origin).on_host(host), is_default)
 }
 
 /// The variables of a struct, one after another.
@@ -188,6 +210,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
                 seed.deserialize(FromValue::new(value)).map_err(|error| error.of(value))
             }
             Some(Found::NeedsFacts(_)) => seed.deserialize(Pending),
+            Some(Found::Filler(number)) => seed.deserialize(Filler(*number)),
             Some(Found::Unset(_)) | None => seed.deserialize(FromValue::new(&Value::None)),
             Some(Found::Failed(error)) => Err(de::Error::custom(&error.message)),
         }
@@ -215,6 +238,75 @@ impl<'de> Deserializer<'de> for Pending {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// Anything that fits.
+struct Filler(usize);
+
+impl<'de> Deserializer<'de> for Filler {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        match FILLERS.get(self.0) {
+            Some(text) => visitor.visit_str(text),
+            None => Err(de::Error::custom("no value fits")),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_bool(false)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_i64(0)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_u16(0)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_f64(0.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        FromValue::new(&Value::None).deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        FromValue::new(&Value::None).deserialize_map(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        if name == crate::types::FROM_FACTS {
+            visitor.visit_unit()
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let first = Value::str(variants.first().copied().unwrap_or_default());
+        FromValue::new(&first).deserialize_enum(name, variants, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u32 u64 u128 f32 char str string bytes byte_buf unit unit_struct tuple
+        tuple_struct struct identifier ignored_any
     }
 }
 

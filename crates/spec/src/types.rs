@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The name by which deserializers know a [`FromFacts`].
 pub(crate) const FROM_FACTS: &str = "$kubespray::FromFacts";
 
-/// A map of texts to anything.
+/// Anything that JSON can hold.
 pub type Json = serde_json::Value;
 
 /// A document or table whose keys are not the specification's business.
@@ -154,7 +154,12 @@ impl FromStr for Cidrs {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -166,17 +171,12 @@ impl Serialize for Cidrs {
 
 from_text!(Cidrs, "networks such as 10.233.0.0/18,fd85::/64");
 
-/// A duration as Go writes it, such as `1m30s`. Kept as it was written, because that is what lands in
-/// configuration files.
+/// A duration as Go writes it, such as `1m30s`; a number alone counts seconds. Kept as it was written,
+/// because that is what lands in configuration files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duration {
     text: String,
-    seconds: f64_seconds::Seconds,
-}
-
-mod f64_seconds {
-    /// Nanoseconds, so that durations have an equality.
-    pub(super) type Seconds = u64;
+    length: std::time::Duration,
 }
 
 impl Duration {
@@ -187,6 +187,174 @@ impl Duration {
 
     /// How long it is.
     pub fn length(&self) -> std::time::Duration {
-        std::time::Duration::from_nanos(self.seconds)
+        self.length
+    }
+}
+
+/// Go's units with their nanoseconds, the longer of two that begin alike first.
+const UNITS: &[(&str, f64)] =
+    &[("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+
+impl FromStr for Duration {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut rest = text.trim();
+        let mut nanoseconds = 0.0;
+        if rest.is_empty() {
+            return Err(());
+        }
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            let (number, after) = rest.split_at(end);
+            let number: f64 = number.parse().map_err(|_| ())?;
+            let unit = if after.is_empty() && number.fract() == 0.0 && nanoseconds == 0.0 {
+                Some((after, 1e9))
+            } else {
+                UNITS.iter().find_map(|(unit, worth)| after.strip_prefix(unit).map(|after| (after, *worth)))
+            };
+            let (after, worth) = unit.ok_or(())?;
+            nanoseconds += number * worth;
+            rest = after;
+        }
+        let length = std::time::Duration::try_from_secs_f64(nanoseconds / 1e9).map_err(|_| ())?;
+        Ok(Self { text: text.trim().to_owned(), length })
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+from_text!(Duration, "a duration such as 1m30s");
+
+/// An amount as Kubernetes writes it, such as `500m` or `1.5Gi`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quantity(String);
+
+impl Quantity {
+    /// The text as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What may stand behind the number of a [`Quantity`]. Docker writes `M` and `G` as `m` and `g`.
+const SUFFIXES: &[&str] = &[
+    "", "n", "u", "m", "k", "K", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "g", "b", "B",
+    "%",
+];
+
+impl FromStr for Quantity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.trim();
+        let end =
+            text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '+' | '-')).unwrap_or(text.len());
+        let (number, suffix) = text.split_at(end);
+        let fits = number.parse::<f64>().is_ok() && SUFFIXES.contains(&suffix);
+        if fits { Ok(Self(text.to_owned())) } else { Err(()) }
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+from_text!(Quantity, "an amount such as 500m or 1Gi");
+
+/// The effect of a taint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum TaintEffect {
+    /// No new pods.
+    NoSchedule,
+    /// New pods only where nothing else has room.
+    PreferNoSchedule,
+    /// Running pods leave, too.
+    NoExecute,
+}
+
+/// A taint, written as `key=value:Effect` or `key:Effect` (INV-079).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Taint {
+    /// The key.
+    pub key: String,
+    /// The value; may be empty.
+    pub value: String,
+    /// What it does.
+    pub effect: TaintEffect,
+}
+
+impl FromStr for Taint {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (label, effect) = text.trim().rsplit_once(':').ok_or(())?;
+        let effect = match effect {
+            "NoSchedule" => TaintEffect::NoSchedule,
+            "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
+            "NoExecute" => TaintEffect::NoExecute,
+            _ => return Err(()),
+        };
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        if key.is_empty() {
+            return Err(());
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned(), effect })
+    }
+}
+
+from_text!(Taint, "a taint such as key=value:NoSchedule");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_of_go() {
+        let seconds = |text: &str| text.parse::<Duration>().map(|duration| duration.length().as_secs_f64());
+        for (text, wanted) in
+            [("1h0m0s", 3600.0), ("1m30s", 90.0), ("1.5h", 5400.0), ("300ms", 0.3), ("0s", 0.0), ("10", 10.0)]
+        {
+            assert_eq!(seconds(text), Ok(wanted), "{text}");
+        }
+        for text in ["", "s", "1x", "1h5", "-1s", "10 s", "1..s"] {
+            assert_eq!(seconds(text), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn taints_have_an_effect() {
+        let taint: Taint = "nvidia.com/gpu=:NoSchedule".parse().unwrap();
+        assert_eq!((taint.key.as_str(), taint.value.as_str()), ("nvidia.com/gpu", ""));
+        assert_eq!("a=b:NoExecute".parse::<Taint>().unwrap().value, "b");
+        for text in ["a=b", "a=b:Never", "=b:NoSchedule", ""] {
+            assert!(text.parse::<Taint>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_and_amounts() {
+        assert_eq!("10.0.0.1".parse::<Cidr>().unwrap().to_string(), "10.0.0.1/32");
+        assert_eq!("10.233.0.0/18, fd85::/64".parse::<Cidrs>().unwrap().0.len(), 2);
+        assert!("10.233.0.0/33".parse::<Cidr>().is_err());
+        for (text, fits) in
+            [("500m", true), ("1.5Gi", true), ("0", true), ("64Mb", false), ("Gi", false), ("1 Gi", false)]
+        {
+            assert_eq!(text.parse::<Quantity>().is_ok(), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert_eq!(format!("{secret:?}"), "(hidden)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(hidden)\"");
+        assert_eq!(secret.expose(), "hunter2");
     }
 }

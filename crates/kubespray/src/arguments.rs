@@ -33,6 +33,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray validate -i inventory/mycluster/hosts.yaml\n  kubespray validate -i hosts.yaml -e kube_version=1.35.2 --strict\n  kubespray validate -i hosts.yaml --output json | jq '.problems[].id'"
     )]
     Validate(Validate),
+    /// Show the typed cluster specification that an inventory amounts to
+    #[command(subcommand)]
+    Config(Config),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  kubespray completions bash > /etc/bash_completion.d/kubespray")]
     Completions {
@@ -173,6 +176,27 @@ pub(crate) struct Validate {
     pub(crate) common: Common,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print the specification, whole or one host or component of it
+    #[command(
+        after_help = "Examples:\n  kubespray config show -i hosts.yaml\n  kubespray config show --host node1 -i hosts.yaml\n  kubespray config show --component etcd -i hosts.yaml"
+    )]
+    Show(ConfigShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShow {
+    /// Only this host
+    #[arg(long, conflicts_with = "component")]
+    pub(crate) host: Option<String>,
+    /// Only this component
+    #[arg(long)]
+    pub(crate) component: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
 /// Options of all commands that read an inventory.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
@@ -250,6 +274,7 @@ impl Arguments {
             Command::Vars(Vars::List(c)) => c.common.output.clone(),
             Command::Vars(Vars::Explain(c)) => c.common.output.clone(),
             Command::Validate(c) => c.common.output.clone(),
+            Command::Config(Config::Show(c)) => c.common.output.clone(),
             Command::Completions { .. } | Command::Man { .. } => Output::default(),
         }
     }

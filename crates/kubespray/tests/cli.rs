@@ -258,6 +258,39 @@ fn groups_that_kubespray_derives_bring_their_variables() {
 }
 
 #[test]
+fn the_specification_is_shown_whole_by_host_and_by_component() {
+    let folder = folder(&[
+        ("hosts.yaml", EIGHT_NODES),
+        ("group_vars/all.yml", "kube_version: 1.35.2\netcd_data_dir: /data/etcd\n"),
+    ]);
+    let show = |more: &[&str]| {
+        let run = kubespray(
+            folder.path(),
+            &[&["config", "show", "-i", "hosts.yaml", "--output", "json"], more].concat(),
+        );
+        assert_eq!(run.code, 0, "{}", run.err);
+        serde_json::from_str::<serde_json::Value>(&run.out).unwrap()
+    };
+    let whole = show(&[]);
+    assert_eq!(whole["kubernetes_version"], "1.35.2");
+    assert_eq!(whole["groups"]["etcd"], serde_json::json!(["node20-2", "master20-3", "node20-4"]));
+    assert_eq!(whole["hosts"].as_array().unwrap().len(), 8);
+    assert_eq!(show(&["--host", "node40-2"])["connection"]["address"], "10.40.1.2");
+    assert_eq!(show(&["--component", "etcd"])["etcd_data_dir"], "/data/etcd");
+    let text = kubespray(folder.path(), &["config", "show", "-i", "hosts.yaml"]);
+    assert!(text.out.starts_with("name: cluster.local\nkubernetes_version: 1.35.2\n"), "{}", text.out);
+    let wrong = kubespray(folder.path(), &["config", "show", "-i", "hosts.yaml", "--component", "etdc"]);
+    assert!(wrong.code == 2 && wrong.err.contains("did you mean `etcd`?"), "{}", wrong.err);
+}
+
+#[test]
+fn a_cluster_without_a_control_plane_is_not_valid() {
+    let folder = folder(&[("hosts.yaml", "all: {children: {kube_node: {hosts: {a: }}}}\n")]);
+    let run = kubespray(folder.path(), &["validate", "-i", "hosts.yaml"]);
+    assert!(run.code == 1 && run.err.contains("kube_control_plane"), "{}", run.err);
+}
+
+#[test]
 fn completions_and_man_pages_are_made() {
     let folder = folder(&[]);
     for shell in ["bash", "zsh", "fish"] {

@@ -40,6 +40,9 @@ const LICENCES: [&str; 11] = [
 
 const LONGEST_FILE: usize = 900;
 
+/// Files that may be longer, because they are lists without logic.
+const LONG_LISTS: [&str; 1] = ["crates/spec/src/choices.rs"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
@@ -144,7 +147,7 @@ fn source_files_keep_the_house_rules() {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         let has_ending = |ending: &str| path.extension().is_some_and(|found| found == ending);
         let (is_rust, is_prose) = (has_ending("rs"), has_ending("md"));
-        if is_rust && text.lines().count() > LONGEST_FILE {
+        if is_rust && text.lines().count() > LONGEST_FILE && !LONG_LISTS.contains(&name.as_str()) {
             problems.push(format!("{name}: more than {LONGEST_FILE} lines"));
         }
         if name.ends_with("src/lib.rs") && !text.starts_with("//!") {

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod completions;
+mod config;
 mod inventory;
 mod man;
 mod validate;
@@ -8,7 +9,7 @@ mod vars;
 
 use std::process::ExitCode;
 
-use crate::arguments::{Arguments, Command, Inventory, Vars};
+use crate::arguments::{Arguments, Command, Config, Inventory, Vars};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Vars(Vars::List(options)) => vars::list::run(options, printer),
         Command::Vars(Vars::Explain(options)) => vars::explain::run(options, printer),
         Command::Validate(options) => validate::run(options, printer),
+        Command::Config(Config::Show(options)) => config::show(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),
     }

@@ -17,6 +17,13 @@ pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode,
     let variables = site.variables(UnknownFacts::Pending);
     let mut problems = site.warnings.clone();
     problems.extend(check::check(&variables));
+    // The typed specification adds what single values cannot show; with wrong values it would only
+    // repeat them.
+    if !problems.iter().any(Diagnostic::is_error)
+        && let Err(found) = kubespray_spec::build(&variables)
+    {
+        problems.extend(found);
+    }
     if options.common.limit.is_some() {
         problems.retain(|problem| problem.host.as_ref().is_none_or(|host| hosts.contains(host)));
     }

@@ -4,7 +4,9 @@
 //! names in them may be Jinja expressions over the variables: whoever knows the variables evaluates them.
 
 mod data;
+mod downloads;
 mod version;
 
 pub use data::{Catalog, Component, Minor};
+pub use downloads::Downloads;
 pub use version::{NotAVersion, Version};

@@ -10,6 +10,7 @@ use kubespray_inventory::Inventory;
 use kubespray_variables::Variables;
 use serde::Serialize;
 
+use crate::artefacts::{Artefacts, artefacts};
 use crate::choices::ConnectionKind;
 use crate::host::{ConnectionSettings, HostSettings};
 use crate::no_proxy::no_proxy;
@@ -40,6 +41,8 @@ pub struct ClusterSpec {
     pub settings: Arc<Settings>,
     /// The different settings that hosts have.
     pub classes: Vec<Arc<Settings>>,
+    /// The different sets of files and images that hosts need.
+    pub artefacts: Vec<Arc<Artefacts>>,
     /// The hosts of the cluster, in the order of the inventory.
     pub hosts: Vec<HostSpec>,
     /// Hosts of the inventory that are no part of the cluster, such as a bastion.
@@ -107,6 +110,11 @@ pub struct HostSpec {
     /// Its settings.
     #[serde(skip)]
     pub settings: Arc<Settings>,
+    /// Which of the cluster's `artefacts` it needs.
+    pub artefact_class: usize,
+    /// The files and images that it needs.
+    #[serde(skip)]
+    pub artefacts: Arc<Artefacts>,
 }
 
 /// What a host does.
@@ -193,6 +201,8 @@ fn cluster(variables: &Variables, problems: &mut Problems) -> Option<ClusterSpec
     let mut reader = SettingsReader::default();
     let mut connections: SharedReader<ConnectionSettings> = SharedReader::default();
     let mut classes: Vec<Arc<Settings>> = Vec::new();
+    let mut downloads: SharedReader<Artefacts> = SharedReader::default();
+    let mut artefact_classes: Vec<Arc<Artefacts>> = Vec::new();
     let mut hosts = Vec::new();
     let mut outside = Vec::new();
     let members = Members::of(&groups);
@@ -207,15 +217,11 @@ fn cluster(variables: &Variables, problems: &mut Problems) -> Option<ClusterSpec
             continue;
         }
         let Some(settings) = reader.read(variables, name, problems) else { continue };
-        // The latest class is the most likely one: hosts of a group stand together.
-        let class = match classes.iter().rposition(|known| Arc::ptr_eq(known, &settings)) {
-            Some(class) => class,
-            None => {
-                classes.push(settings.clone());
-                classes.len() - 1
-            }
+        let Some(needed) = downloads.make(variables, name, || artefacts(variables, name, problems)) else {
+            continue;
         };
-        hosts.push(HostSpec::new(name, roles, connection, own, class, settings));
+        let class = (class_of(&mut classes, &settings), class_of(&mut artefact_classes, &needed));
+        hosts.push(HostSpec::new(name, roles, connection, own, class, settings, needed));
     }
     let first = groups.control_plane.first()?;
     let settings = hosts.iter().find(|host| host.name == *first)?.settings.clone();
@@ -234,9 +240,19 @@ fn cluster(variables: &Variables, problems: &mut Problems) -> Option<ClusterSpec
         groups,
         settings,
         classes,
+        artefacts: artefact_classes,
         hosts,
         outside,
         needs_facts: problems.needs_facts().clone(),
+    })
+}
+
+/// The number of a shared value; a new one is added. The latest is the most likely one, because hosts of
+/// a group stand together.
+fn class_of<T>(classes: &mut Vec<Arc<T>>, value: &Arc<T>) -> usize {
+    classes.iter().rposition(|known| Arc::ptr_eq(known, value)).unwrap_or_else(|| {
+        classes.push(value.clone());
+        classes.len() - 1
     })
 }
 
@@ -312,8 +328,9 @@ impl HostSpec {
         roles: Roles,
         connection: Connection,
         own: HostSettings,
-        class: usize,
+        class: (usize, usize),
         settings: Arc<Settings>,
+        artefacts: Arc<Artefacts>,
     ) -> Self {
         let mut labels: BTreeMap<String, String> =
             own.node_labels.clone().unwrap_or_default().into_iter().collect();
@@ -336,8 +353,10 @@ impl HostSpec {
             taints,
             architecture: settings.kubernetes.host_architecture.clone(),
             own,
-            class,
+            class: class.0,
             settings,
+            artefact_class: class.1,
+            artefacts,
         }
     }
 

@@ -72,8 +72,6 @@ pub struct HostSettings {
     pub calico_rr_id: Option<String>,
     /// Route reflector group of host.
     pub calico_group_id: Option<String>,
-    /// Addresses allowed to reach hardened kubelet.
-    pub kubelet_secure_addresses: FromFacts<String>,
     /// SSH address of host.
     pub ansible_host: Option<String>,
     /// SSH port of host.

@@ -59,6 +59,8 @@ pub struct Kubelet {
     pub kubelet_systemd_wants_dependencies: Vec<String>,
     /// All node addresses, blank separated.
     pub kube_node_addresses: FromFacts<String>,
+    /// Addresses allowed to reach hardened kubelet.
+    pub kubelet_secure_addresses: FromFacts<String>,
     /// Run kubelet and engine in own slice.
     pub kube_reserved: bool,
     /// Cgroup of Kubernetes reservation.

@@ -1,6 +1,7 @@
 //! What an inventory amounts to: the groups that Kubespray derives from those that are written.
 
 pub mod apps;
+mod artefacts;
 pub mod choices;
 pub mod clouds;
 mod cluster;
@@ -28,6 +29,7 @@ mod settings;
 pub mod system;
 mod types;
 
+pub use artefacts::{Artefacts, File, Image};
 pub use cluster::{ClusterSpec, Connection, Groups, HostSpec, Networks, OutsideHost, Roles, build};
 pub use groups::{derive_groups, has_vars_of_derived_groups};
 pub use read::{Problems, fields_of, read};

@@ -29,6 +29,11 @@ impl Problems {
         add_once(&mut self.found, problem);
     }
 
+    /// Notes that facts of a host decide something.
+    pub(crate) fn needs_facts_of(&mut self, name: &str, host: &str) {
+        self.needs_facts.entry(name.to_owned()).or_default().insert(host.to_owned());
+    }
+
     /// Whether any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.found.iter().chain(&self.consequences).any(Diagnostic::is_error)
@@ -87,7 +92,7 @@ pub fn read<T: DeserializeOwned>(variables: &Variables, host: &str, problems: &m
         };
         *place = match place {
             Found::NeedsFacts(cause) => {
-                problems.needs_facts.entry((*name).to_owned()).or_default().insert(host.to_owned());
+                problems.needs_facts_of(name, host);
                 match default_of(variables, host, name) {
                     Some(value) => Found::Default(value),
                     None => {

@@ -237,11 +237,30 @@ impl SettingsReader {
 }
 
 /// Reads one struct of hosts and shares it as [`SettingsReader`] shares settings.
-pub(crate) struct SharedReader<T>(Shared<T>);
+pub(crate) struct SharedReader<T> {
+    read: Shared<T>,
+    made: Known<T>,
+}
 
 impl<T> Default for SharedReader<T> {
     fn default() -> Self {
-        Self(Shared::default())
+        Self { read: Shared::default(), made: Known::default() }
+    }
+}
+
+impl<T: PartialEq> SharedReader<T> {
+    /// What `make` makes for a host, or made for one that agrees with it.
+    pub(crate) fn make(
+        &mut self,
+        variables: &Variables,
+        host: &str,
+        make: impl FnOnce() -> Option<T>,
+    ) -> Option<Arc<T>> {
+        if let Some(known) = self.made.find(variables, host) {
+            return known;
+        }
+        let (value, reads) = variables.record(&[], make);
+        self.made.add(variables, host, reads, value.map(Arc::new))
     }
 }
 
@@ -253,7 +272,7 @@ impl<T: DeserializeOwned + PartialEq> SharedReader<T> {
         host: &str,
         problems: &mut Problems,
     ) -> Option<Arc<T>> {
-        self.0.get(variables, host, None, &mut Reads::default(), problems).ok().flatten()
+        self.read.get(variables, host, None, &mut Reads::default(), problems).ok().flatten()
     }
 }
 

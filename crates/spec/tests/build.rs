@@ -222,6 +222,7 @@ fn facts_decide() {
     let facts: Map = [
         fact("ansible_architecture", "aarch64"),
         fact("ansible_os_family", "Debian"),
+        fact("ansible_system", "Linux"),
         fact("ansible_distribution_major_version", "12"),
         (Value::str("ansible_memtotal_mb"), Value::Int(4096)),
         (Value::str("ansible_env"), Value::map([fact("HOME", "/root")].into_iter().collect())),
@@ -234,6 +235,9 @@ fn facts_decide() {
     assert_eq!(a.architecture, FromFacts::Known("arm64".into()));
     let url = a.settings.file_sources.kubelet_download_url.known().unwrap().as_ref().unwrap();
     assert!(url.ends_with("/v1.36.4/bin/linux/arm64/kubelet"), "{url}");
+    let kubectl = &a.artefacts.files["kubectl"];
+    assert_eq!(kubectl.staged_as, FromFacts::Known("/tmp/releases/kubectl-1.36.4-arm64".into()));
+    assert!(kubectl.checksum.known().unwrap().as_ref().unwrap().starts_with("sha256:"));
     assert_eq!(spec.host("b").unwrap().settings.file_sources.kubelet_download_url, FromFacts::NeedsFacts);
 }
 
@@ -251,4 +255,35 @@ fn a_proxy_is_bypassed_inside_of_the_cluster() {
     assert_eq!(spec(THREE, &[]).no_proxy, None);
     let set = spec(THREE, &["http_proxy=http://proxy:3128 no_proxy=nothing"]);
     assert_eq!(set.no_proxy, Some(FromFacts::Known("nothing".into())));
+}
+
+#[test]
+fn files_and_images_are_those_of_the_hosts_roles() {
+    let one = spec(
+        THREE,
+        &[
+            "files_repo=http://mirror kubelet_download_url='{{ files_repo }}/kubelet-{{ kube_version }}' kube_image_repo=mirror:5000",
+        ],
+    );
+    let names = |host: &str| one.host(host).unwrap().artefacts.files.keys().cloned().collect::<Vec<_>>();
+    assert!(names("a").contains(&"kubectl".to_owned()) && !names("c").contains(&"kubectl".to_owned()));
+    assert!(names("c").contains(&"containerd".to_owned()) && !names("c").contains(&"crio".to_owned()));
+    let artefacts = &one.host("c").unwrap().artefacts;
+    assert_eq!(artefacts.files["kubelet"].url, FromFacts::Known("http://mirror/kubelet-1.36.4".into()));
+    assert_eq!(artefacts.files["kubelet"].staged_as, FromFacts::NeedsFacts);
+    assert_eq!(artefacts.images["coredns"].reference, "mirror:5000/coredns/coredns:v1.14.2");
+}
+
+#[test]
+fn many_hosts_share_what_they_have_in_common() {
+    let hosts: String =
+        (0..500).map(|n| format!("    n{n}: {{ip: 10.{}.{}.1}}\n", n / 250, n % 250)).collect();
+    let workers: String = (1..500).map(|n| format!("n{n}: , ")).collect();
+    let text = format!(
+        "all:\n  hosts:\n{hosts}  children:\n    kube_control_plane: {{hosts: {{n0: }}}}\n    kube_node: {{hosts: {{{workers}}}}}\n"
+    );
+    let started = std::time::Instant::now();
+    let spec = spec(&text, &[]);
+    eprintln!("{:?}", started.elapsed());
+    assert_eq!((spec.hosts.len(), spec.classes.len(), spec.artefacts.len()), (500, 2, 2));
 }

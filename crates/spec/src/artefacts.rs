@@ -196,7 +196,7 @@ impl Reader<'_> {
                 "os" => out.push_str("linux"),
                 "arch" => out.push_str(&self.variables.get(self.host, "image_arch")?.to_text()),
                 "uname_arch" => {
-                    out.push_str(&self.variables.get(self.host, "ansible_architecture")?.to_text())
+                    out.push_str(&self.variables.get(self.host, "ansible_architecture")?.to_text());
                 }
                 "channel" => out.push_str(&self.variables.get(self.host, "gateway_api_channel")?.to_text()),
                 other => out.push_str(&self.text(Downloads::get().placeholders.get(other))?),

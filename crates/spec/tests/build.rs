@@ -1,4 +1,10 @@
 //! Whole inventories become the expected specifications.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -277,13 +283,11 @@ fn files_and_images_are_those_of_the_hosts_roles() {
 #[test]
 fn many_hosts_share_what_they_have_in_common() {
     let hosts: String =
-        (0..500).map(|n| format!("    n{n}: {{ip: 10.{}.{}.1}}\n", n / 250, n % 250)).collect();
-    let workers: String = (1..500).map(|n| format!("n{n}: , ")).collect();
+        (0..1500).map(|n| format!("    n{n}: {{ip: 10.{}.{}.1}}\n", n / 250, n % 250)).collect();
+    let workers: String = (1..1500).map(|n| format!("n{n}: , ")).collect();
     let text = format!(
         "all:\n  hosts:\n{hosts}  children:\n    kube_control_plane: {{hosts: {{n0: }}}}\n    kube_node: {{hosts: {{{workers}}}}}\n"
     );
-    let started = std::time::Instant::now();
     let spec = spec(&text, &[]);
-    eprintln!("{:?}", started.elapsed());
-    assert_eq!((spec.hosts.len(), spec.classes.len(), spec.artefacts.len()), (500, 2, 2));
+    assert_eq!((spec.hosts.len(), spec.classes.len(), spec.artefacts.len()), (1500, 2, 2));
 }

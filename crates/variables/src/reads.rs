@@ -63,7 +63,10 @@ impl Variables {
         }
         for name in WHOLE {
             if let Some(name) = reads.names.get(*name) {
-                own.push((name.clone(), Value::str(self.inner.host_name(number))));
+                // Hosts of which no facts are known have them in common.
+                let is_same = &**name == "ansible_facts" && self.inner.facts(number).is_none();
+                let whose = if is_same { Value::None } else { Value::str(self.inner.host_name(number)) };
+                own.push((name.clone(), whose));
             }
         }
         Some(Fingerprint { class: self.inner.class(number), own })
@@ -79,5 +82,63 @@ impl Reads {
     /// Whether a variable was read.
     pub fn contains(&self, name: &str) -> bool {
         self.names.contains(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use kubespray_filters::SystemWorld;
+    use kubespray_inventory::Inventory;
+    use kubespray_value::Map;
+
+    use super::*;
+    use crate::{Options, UnknownFacts};
+
+    fn site() -> Variables {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts.yaml");
+        let text = "all: {vars: {own: '{{ ip }}', same: '{{ dns_domain }}', arch: '{{ ansible_architecture }}', \
+                    os: '{{ ansible_facts.os_family }}', name: '{{ inventory_hostname }}'}, \
+                    hosts: {a: {ip: 1}, b: {ip: 2}, c: {ip: 1}, d: {dns_domain: x}}}";
+        std::fs::write(&path, text).unwrap();
+        let source = path.to_string_lossy().into_owned();
+        let inventory = Inventory::load(&[source], &kubespray_inventory::Options::default()).unwrap();
+        let facts = |arch: &str| Map::from_iter([(Value::str("ansible_architecture"), Value::str(arch))]);
+        Variables::new(
+            Arc::new(inventory),
+            Options {
+                world: Arc::new(SystemWorld::new(Vec::new(), false)),
+                facts: BTreeMap::from([("a".to_owned(), facts("x86_64")), ("b".to_owned(), facts("x86_64"))]),
+                tables: HashMap::new(),
+                sources: Vec::new(),
+                playbook_dir: String::new(),
+                unknown_facts: UnknownFacts::Pending,
+            },
+        )
+    }
+
+    #[test]
+    fn hosts_agree_where_all_that_was_read_is_the_same() {
+        let site = site();
+        for (name, agree, differ) in [
+            ("own", "c", "b"),
+            ("same", "b", "d"),
+            ("arch", "b", "c"),
+            ("nowhere", "b", ""),
+            ("name", "", "b"),
+            ("os", "", "b"),
+        ] {
+            // A value that is cached already is read no less.
+            for _ in 0..2 {
+                let (_, reads) = site.record(&[name], || site.get("a", name).is_ok());
+                let fingerprint = |host: &str| site.fingerprint(host, &reads);
+                assert!(agree.is_empty() || fingerprint("a") == fingerprint(agree), "{name}");
+                assert!(differ.is_empty() || fingerprint("a") != fingerprint(differ), "{name}");
+            }
+        }
+        let (_, reads) = site.record(&["os"], || site.get("c", "os").is_ok());
+        assert_eq!(site.fingerprint("c", &reads), site.fingerprint("d", &reads), "both have no facts");
     }
 }

@@ -138,6 +138,7 @@ fn look_up(variables: &Variables, host: &str, name: &str) -> Found {
     match variables.get(host, name) {
         Ok(value) => Found::Value(value),
         Err(error) if error.kind == ErrorKind::NeedsFacts => Found::NeedsFacts(error),
+        Err(error) if is_made_at_install_time(variables, host, name, &error) => Found::Unset(None),
         Err(error) if error.kind == ErrorKind::Undefined => match variables.raw(host, name) {
             None => Found::Unset(None),
             Some(definition) if definition.setting == Setting::Default => Found::Unset(Some(error)),
@@ -145,6 +146,17 @@ fn look_up(variables: &Variables, host: &str, name: &str) -> Found {
         },
         Err(error) => Found::Failed(error),
     }
+}
+
+/// Whether a secret is set to what Kubespray's sample sets it to: a lookup that makes it when there is
+/// none yet. Reading a specification writes nothing, so that is as good as not set.
+fn is_made_at_install_time(variables: &Variables, host: &str, name: &str, error: &Error) -> bool {
+    let is_generated =
+        Catalogue::get().entry(name).is_some_and(|e| matches!(e.default, Default::Generated(_)));
+    let raw = || variables.raw(host, name).map(|definition| definition.raw.to_text()).unwrap_or_default();
+    is_generated
+        && matches!(error.kind, ErrorKind::Unknown | ErrorKind::Refused)
+        && raw().contains("lookup('password'")
 }
 
 /// The default of a variable as a host sees it.

@@ -291,3 +291,9 @@ fn many_hosts_share_what_they_have_in_common() {
     let spec = spec(&text, &[]);
     assert_eq!((spec.hosts.len(), spec.classes.len(), spec.artefacts.len()), (1500, 2, 2));
 }
+
+#[test]
+fn a_secret_that_is_made_at_install_time_is_not_set_yet() {
+    let vars = "all:\n  vars: {kubeadm_certificate_key: \"{{ lookup('password', credentials_dir + '/kubeadm_certificate_key.creds length=64 chars=hexdigits') | lower }}\"}\n";
+    assert!(spec(&THREE.replace("all:\n", vars), &[]).settings.kubeadm.kubeadm_certificate_key.is_none());
+}

@@ -291,6 +291,25 @@ fn a_cluster_without_a_control_plane_is_not_valid() {
 }
 
 #[test]
+fn ignored_checks_are_reported_and_only_those_are_ignored() {
+    let hosts = "all: {children: {kube_control_plane: {hosts: {a: , b: }}, etcd: {hosts: {a: , b: }}}}\n";
+    let folder = folder(&[("hosts.yaml", hosts), ("group_vars/all.yml", "dns_mode: bind\n")]);
+    let found = |arguments: &[&str]| {
+        let run =
+            kubespray(folder.path(), &[&["validate", "-i", "hosts.yaml", "--output", "json"], arguments].concat());
+        let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        let problems = json["problems"].as_array().unwrap().clone();
+        let ids: Vec<String> =
+            problems.iter().map(|problem| problem["id"].as_str().unwrap().to_owned()).collect();
+        (run.code, ids.join(" "))
+    };
+    assert_eq!(found(&[]), (1, "VAL-006 VAL-021".into()));
+    assert_eq!(found(&["-e", "ignore_assert_errors=true"]), (1, "VAL-021 ignored-checks".into()));
+    let right = ["-e", "ignore_assert_errors=true", "-e", "dns_mode=none"];
+    assert_eq!(found(&right), (0, "ignored-checks".into()));
+}
+
+#[test]
 fn completions_and_man_pages_are_made() {
     let folder = folder(&[]);
     for shell in ["bash", "zsh", "fish"] {

@@ -2,6 +2,7 @@
 
 pub mod apps;
 mod artefacts;
+pub mod checks;
 pub mod choices;
 pub mod clouds;
 mod cluster;

@@ -16,7 +16,13 @@ pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode,
     let hosts = site.hosts(options.common.limit.as_deref())?;
     let variables = site.variables(UnknownFacts::Pending);
     let mut problems = site.warnings.clone();
-    problems.extend(check::check(&variables));
+    let checked = kubespray_spec::checks::check(&kubespray_spec::checks::Site {
+        variables: &variables,
+        inventory: &site.inventory,
+    });
+    let single = check::check(&variables);
+    problems.extend(single.into_iter().filter(|problem| !is_told_by(&checked.diagnostics, problem)));
+    problems.extend(checked.diagnostics);
     // The typed specification adds what single values cannot show; with wrong values it would only
     // repeat them.
     if !problems.iter().any(Diagnostic::is_error)
@@ -49,6 +55,11 @@ pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode,
         ));
     }
     Ok(if failed { ExitCode::from(FOUND_ERRORS) } else { ExitCode::SUCCESS })
+}
+
+/// Whether a check of validation names what is wrong with the same value. It says more than the type does.
+fn is_told_by(checked: &[Diagnostic], problem: &Diagnostic) -> bool {
+    problem.span().is_some() && checked.iter().any(|told| told.span() == problem.span())
 }
 
 fn sorted(problems: &[Diagnostic]) -> Vec<&Diagnostic> {

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-inventory", &["diagnostics", "value", "yaml"]),
     ("kubespray-variables", &["diagnostics", "filters", "inventory", "jinja", "value", "yaml"]),
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
+    ("kubespray-resource", &[]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
 

@@ -1,0 +1,61 @@
+//! Commands, with what says that they are done.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::fill;
+use crate::{Comparison, MissingSecret, Secrets, Token};
+
+/// When a command is done already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// When this path exists.
+    Creates(String),
+    /// When this command succeeds.
+    Unless(Vec<String>),
+    /// Unless this command succeeds.
+    OnlyIf(Vec<String>),
+    /// Unless an input of it changed since it last ran.
+    Pending(Token),
+}
+
+/// A command that runs until its guards say that it is done. It is done when any one of them says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments; no shell. Secrets never go here.
+    pub argv: Vec<String>,
+    /// Environment, added to a small fixed one.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Standard input, with `{secret:NAME}` where secrets go.
+    pub stdin: Option<String>,
+    /// When it is done. A command without guards runs every time, which the plan linter refuses.
+    pub guards: Vec<Guard>,
+    /// How long it may take, in seconds.
+    pub timeout_s: u64,
+}
+
+/// Whether a command is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandState {
+    /// Whether a guard says so.
+    pub done: bool,
+}
+
+impl Command {
+    /// Standard input with its secrets.
+    pub fn input(&self, secrets: &Secrets) -> Result<Option<String>, MissingSecret> {
+        self.stdin.as_deref().map(|template| fill(template, secrets)).transpose()
+    }
+
+    /// Whether it has to run.
+    pub fn compare(&self, state: &CommandState) -> Comparison {
+        let mut out = Comparison::default();
+        if !state.done {
+            out.add("command", None, Some(self.argv.join(" ")));
+        }
+        out
+    }
+}

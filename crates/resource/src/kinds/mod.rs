@@ -1,0 +1,36 @@
+//! The kinds of resources, one file each: what is wished, what a host can have instead, how both compare.
+
+mod account;
+mod archive;
+mod check;
+mod command;
+mod download;
+mod file;
+mod host;
+mod module;
+mod mount;
+mod packages;
+mod part;
+mod path;
+mod sysctl;
+mod unit;
+
+pub use account::{Group, GroupState, User, UserState};
+pub use archive::{Archive, ArchiveState, Member};
+pub use check::{Check, CheckState, Probe};
+pub use command::{Command, CommandState, Guard};
+pub use download::{Download, DownloadState};
+pub use file::{File, FileState};
+pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
+pub use module::{Module, ModuleState};
+pub use mount::{Mount, MountState};
+pub use packages::{PackageManager, PackageWish, Packages, PackagesState};
+pub use part::{Block, Line, PartState};
+pub use path::{Absent, AbsentState, Directory, DirectoryState, Link, LinkState, PathKind};
+pub use sysctl::{Sysctl, SysctlState};
+pub use unit::{Running, Unit, UnitState};
+
+/// A value in a difference: nothing where it is not there.
+fn shown<T: ToString>(value: Option<&T>) -> Option<String> {
+    value.map(ToString::to_string)
+}

@@ -1,0 +1,34 @@
+//! What hosts should have, what they have, and the words in which both are told.
+//!
+//! A [`Resource`] is one thing that a host should have: a file, a package, a running unit. Its [`State`] is
+//! what a host has instead; [`Resource::compare`] says how they differ, here and nowhere else. A [`Step`] is
+//! a resource placed in a [`Plan`]. [`wire`] holds what controller and node helper tell each other.
+//!
+//! Everything here is a value: no file is read, no process started, no clock asked.
+
+mod change;
+mod content;
+mod digest;
+mod event;
+mod facts;
+mod kinds;
+mod names;
+mod outcome;
+mod plan;
+mod resource;
+mod secrets;
+mod step;
+pub mod wire;
+
+pub use change::{Change, Comparison};
+pub use content::{Content, Mode, Owner};
+pub use digest::Digest;
+pub use event::{Event, EventKind, HostRecap};
+pub use facts::{Address, Facts, FileSystem, Interface, OperatingSystem};
+pub use kinds::*;
+pub use names::{RunId, StepId, Token};
+pub use outcome::{ErrorClass, Failure, Outcome, OutcomeKind};
+pub use plan::{Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Rollout};
+pub use resource::{CompareError, Resource, State};
+pub use secrets::{MissingSecret, Secrets};
+pub use step::{Disruption, Step};

@@ -1,0 +1,216 @@
+//! One thing that a host should have.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Absent, AbsentState, Archive, ArchiveState, Block, Check, CheckState, Command, CommandState, Comparison,
+    Directory, DirectoryState, Download, DownloadState, File, FileState, Group, GroupState, Hostname,
+    HostnameState, Line, Link, LinkState, MissingSecret, Module, ModuleState, Mount, MountState, OutcomeKind,
+    Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Swap, SwapState, Sysctl, SysctlState,
+    Unit, UnitState, User, UserState,
+};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
+        /// One thing that a host should have.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Resource {
+            $($(#[$doc])* $kind($kind),)*
+        }
+
+        /// What a host has instead, of the kind with the same name. `None` within is nothing at all.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum State {
+            $($(#[$doc])* $kind($state),)*
+        }
+
+        $(impl From<$kind> for Resource {
+            fn from(wish: $kind) -> Self {
+                Self::$kind(wish)
+            }
+        })*
+    };
+}
+
+kinds! {
+    /// A file of ours.
+    File => Option<FileState>,
+    /// A folder.
+    Directory => Option<DirectoryState>,
+    /// A symbolic link.
+    Link => Option<LinkState>,
+    /// A path where nothing is.
+    Absent => AbsentState,
+    /// A block of a file of others.
+    Block => PartState,
+    /// A line of a file of others.
+    Line => PartState,
+    /// Packages.
+    Packages => PackagesState,
+    /// A systemd unit.
+    Unit => UnitState,
+    /// A kernel parameter.
+    Sysctl => SysctlState,
+    /// A kernel module.
+    Module => ModuleState,
+    /// A group.
+    Group => Option<GroupState>,
+    /// A user.
+    User => Option<UserState>,
+    /// The host's name.
+    Hostname => HostnameState,
+    /// No swap.
+    Swap => SwapState,
+    /// A file system.
+    Mount => MountState,
+    /// The mode of SELinux.
+    Selinux => SelinuxState,
+    /// A file from elsewhere.
+    Download => DownloadState,
+    /// Files out of an archive.
+    Archive => ArchiveState,
+    /// A command.
+    Command => CommandState,
+    /// A health check.
+    Check => CheckState,
+}
+
+/// Why a resource and a state cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// A secret is missing.
+    #[error(transparent)]
+    Secret(#[from] MissingSecret),
+    /// The state is of another kind.
+    #[error("what was observed is of another kind than what is wished")]
+    Kind,
+}
+
+impl Resource {
+    /// How the host differs from the wish.
+    pub fn compare(&self, state: &State, secrets: &Secrets) -> Result<Comparison, CompareError> {
+        Ok(match (self, state) {
+            (Self::File(wish), State::File(state)) => wish.compare(state.as_ref(), secrets)?,
+            (Self::Directory(wish), State::Directory(state)) => wish.compare(state.as_ref()),
+            (Self::Link(wish), State::Link(state)) => wish.compare(state.as_ref()),
+            (Self::Absent(wish), State::Absent(state)) => wish.compare(state),
+            (Self::Block(wish), State::Block(state)) => wish.compare(state),
+            (Self::Line(wish), State::Line(state)) => wish.compare(state),
+            (Self::Packages(wish), State::Packages(state)) => wish.compare(state),
+            (Self::Unit(wish), State::Unit(state)) => wish.compare(state),
+            (Self::Sysctl(wish), State::Sysctl(state)) => wish.compare(state),
+            (Self::Module(wish), State::Module(state)) => wish.compare(state),
+            (Self::Group(wish), State::Group(state)) => wish.compare(state.as_ref()),
+            (Self::User(wish), State::User(state)) => wish.compare(state.as_ref()),
+            (Self::Hostname(wish), State::Hostname(state)) => wish.compare(state),
+            (Self::Swap(wish), State::Swap(state)) => wish.compare(state),
+            (Self::Mount(wish), State::Mount(state)) => wish.compare(state),
+            (Self::Selinux(wish), State::Selinux(state)) => wish.compare(state),
+            (Self::Download(wish), State::Download(state)) => wish.compare(state),
+            (Self::Archive(wish), State::Archive(state)) => wish.compare(state),
+            (Self::Command(wish), State::Command(state)) => wish.compare(state),
+            (Self::Check(wish), State::Check(state)) => wish.compare(state),
+            _ => return Err(CompareError::Kind),
+        })
+    }
+
+    /// What removing the differences amounts to.
+    pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
+        match (self, state) {
+            (Self::Absent(_), _) => OutcomeKind::Removed,
+            (
+                _,
+                State::File(None)
+                | State::Directory(None)
+                | State::Link(None)
+                | State::Group(None)
+                | State::User(None)
+                | State::Download(DownloadState { digest: None, .. }),
+            ) => OutcomeKind::Created,
+            (Self::Block(Block { text: None, .. }) | Self::Line(Line { line: None, .. }), _) => {
+                OutcomeKind::Removed
+            }
+            _ => OutcomeKind::Updated,
+        }
+    }
+
+    /// A short name of the kind, as serialised.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Directory(_) => "directory",
+            Self::Link(_) => "link",
+            Self::Absent(_) => "absent",
+            Self::Block(_) => "block",
+            Self::Line(_) => "line",
+            Self::Packages(_) => "packages",
+            Self::Unit(_) => "unit",
+            Self::Sysctl(_) => "sysctl",
+            Self::Module(_) => "module",
+            Self::Group(_) => "group",
+            Self::User(_) => "user",
+            Self::Hostname(_) => "hostname",
+            Self::Swap(_) => "swap",
+            Self::Mount(_) => "mount",
+            Self::Selinux(_) => "selinux",
+            Self::Download(_) => "download",
+            Self::Archive(_) => "archive",
+            Self::Command(_) => "command",
+            Self::Check(_) => "check",
+        }
+    }
+
+    /// What it is about, for people: `file /etc/hosts`.
+    pub fn title(&self) -> String {
+        let about = match self {
+            Self::File(File { path, .. })
+            | Self::Directory(Directory { path, .. })
+            | Self::Link(Link { path, .. })
+            | Self::Absent(Absent { path, .. })
+            | Self::Block(Block { path, .. })
+            | Self::Line(Line { path, .. })
+            | Self::Mount(Mount { path, .. })
+            | Self::Download(Download { path, .. })
+            | Self::Archive(Archive { path, .. }) => path.clone(),
+            Self::Packages(packages) => packages.wishes.keys().cloned().collect::<Vec<_>>().join(" "),
+            Self::Unit(Unit { name, .. })
+            | Self::Module(Module { name, .. })
+            | Self::Group(Group { name, .. })
+            | Self::User(User { name, .. })
+            | Self::Hostname(Hostname { name })
+            | Self::Check(Check { name, .. }) => name.clone(),
+            Self::Sysctl(sysctl) => sysctl.key.clone(),
+            Self::Swap(_) => "off".to_owned(),
+            Self::Selinux(selinux) => selinux.mode.to_string(),
+            Self::Command(command) => command.argv.join(" "),
+        };
+        format!("{} {about}", self.kind())
+    }
+
+    /// The names of secrets that applying it needs.
+    pub fn secret_names(&self) -> Vec<String> {
+        match self {
+            Self::File(file) => file.content.secret_names().into_iter().map(str::to_owned).collect(),
+            Self::Command(command) => {
+                let stdin = crate::Content::Secret(command.stdin.clone().unwrap_or_default());
+                stdin.secret_names().into_iter().map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it waits for: inputs whose change makes it do something although it looks as it should.
+    pub fn awaits(&self) -> Option<crate::Token> {
+        match self {
+            Self::Unit(unit) => Some(crate::Token::restart_of(&unit.name)),
+            Self::Packages(packages) => Some(packages.lists_token()),
+            Self::Command(command) => command.guards.iter().find_map(|guard| match guard {
+                crate::Guard::Pending(token) => Some(token.clone()),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Resources placed in a plan.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Resource, StepId, Token};
+
+/// What a change costs the workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disruption {
+    /// Nothing.
+    #[default]
+    None,
+    /// A service of the host restarts; pods keep running.
+    Restart,
+    /// Pods move away.
+    Drain,
+    /// The host reboots.
+    Reboot,
+    /// One member less while it lasts: etcd or a control plane.
+    Quorum,
+}
+
+impl fmt::Display for Disruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Restart => "restart",
+            Self::Drain => "drain",
+            Self::Reboot => "reboot",
+            Self::Quorum => "quorum",
+        })
+    }
+}
+
+/// A resource placed in a plan. The steps of one host happen in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `host/component/what`.
+    pub id: StepId,
+    /// Where it happens.
+    pub host: String,
+    /// Which part of the product it belongs to, such as `containerd`: what `--tags` names.
+    pub component: String,
+    /// The part of the run, for reports: `bootstrap`, `etcd`, `join` …
+    pub phase: String,
+    /// The wish.
+    pub resource: Resource,
+    /// Steps of other hosts that must be done before.
+    #[serde(default)]
+    pub after: Vec<StepId>,
+    /// Gates of the plan that must be open before.
+    #[serde(default)]
+    pub gates: Vec<String>,
+    /// What must happen later because this changed: restarts of units, commands.
+    #[serde(default)]
+    pub notifies: Vec<Token>,
+    /// What it costs.
+    #[serde(default)]
+    pub disruption: Disruption,
+    /// The rollout whose window the host must be in.
+    #[serde(default)]
+    pub rollout: Option<String>,
+    /// What takes it back, where that is possible.
+    #[serde(default)]
+    pub undo: Option<Resource>,
+}

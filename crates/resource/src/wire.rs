@@ -1,0 +1,315 @@
+//! What controller and node helper tell each other.
+//!
+//! The helper first prints one line, [`Hello::line`], which the controller looks for behind whatever login
+//! shells and sudo print. From then on both sides send frames: four bytes of length, most significant first,
+//! and that many bytes of JSON. JSON keeps one format for the wire, stored plans and the journal.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Facts, Failure, Outcome, Resource, RunId, Secrets, State, StepId, Token};
+
+/// Both sides must speak the same version.
+pub const PROTOCOL: u32 = 1;
+
+/// A longer frame is noise or an attack; the longest honest one is a plan of a large cluster.
+pub const LONGEST_FRAME: usize = 64 << 20;
+
+/// What the helper's first line begins with.
+pub const MAGIC: &str = "KUBESPRAY-NODE ";
+
+/// The first line of a helper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the helper.
+    pub protocol: u32,
+    /// The digest of its binary.
+    pub build: String,
+    /// The kernel's host name.
+    pub hostname: String,
+    /// The id of the boot: it tells a lost connection from a reboot.
+    pub boot_id: String,
+}
+
+impl Hello {
+    /// The line without its end.
+    pub fn line(&self) -> String {
+        format!("{MAGIC}{}", serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// Reads a line; nothing for noise.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (_, json) = line.split_once(MAGIC)?;
+        serde_json::from_str(json.trim_end()).ok()
+    }
+}
+
+/// A request of the controller. The answer carries the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The number.
+    pub id: u64,
+    /// What is asked.
+    pub body: Ask,
+}
+
+/// What a controller asks. Requests are answered in their order, but for [`Ask::Ping`] and [`Ask::Cancel`],
+/// which are answered at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Are you there?
+    Ping,
+    /// What are you?
+    Facts,
+    /// What do you have of these? Contents may be digests.
+    Observe {
+        /// The resources with their steps.
+        items: Vec<(StepId, Resource)>,
+    },
+    /// The text of a file, to show how it will change.
+    Read {
+        /// Its path.
+        path: String,
+        /// Larger ones are not sent, in bytes.
+        limit: u64,
+    },
+    /// Make it so. After a failure all later ones are refused until [`Ask::GoOn`].
+    Apply(Box<Apply>),
+    /// Forget the failure.
+    GoOn,
+    /// Run a command.
+    Exec {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// How long it may take, in seconds.
+        timeout_s: u64,
+    },
+    /// Take the lock, for as long as the run lasts. The holder may take it again.
+    Lock(Holder),
+    /// Give the lock back. Not an error when it is not held.
+    Unlock {
+        /// The run that holds it.
+        run: RunId,
+    },
+    /// Who holds the lock?
+    LockHolder,
+    /// Take a lock away from whoever holds it.
+    BreakLock,
+    /// Keep the record of a run.
+    StoreRun {
+        /// The run.
+        run: RunId,
+        /// What is kept.
+        record: String,
+    },
+    /// Give the record of a run; of the latest when none is named.
+    LoadRun {
+        /// The run.
+        run: Option<RunId>,
+    },
+    /// What was begun and done of a run here?
+    Journal {
+        /// The run.
+        run: RunId,
+    },
+    /// Can you connect to these addresses?
+    Reach {
+        /// `address:port` each.
+        addresses: Vec<String>,
+        /// How long one may take, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// How long does a small synced write to this folder take?
+    Fsync {
+        /// The folder; made when it is missing, removed again.
+        path: String,
+        /// How many writes.
+        count: u32,
+    },
+    /// Remove all that helpers left, this binary too.
+    Clean,
+    /// Stop what you are doing at the next safe moment; refuse what is queued.
+    Cancel,
+}
+
+/// A step to apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apply {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// The wish.
+    pub resource: Resource,
+    /// What must happen later if this changes anything.
+    pub notifies: Vec<Token>,
+    /// The secrets that it names.
+    pub secrets: Secrets,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The run.
+    pub run: RunId,
+    /// `user@machine` of the operator.
+    pub owner: String,
+    /// The operation.
+    pub operation: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// An answer of the helper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The number of the request; 0 for what nobody asked for.
+    pub id: u64,
+    /// The answer.
+    pub body: Answer,
+}
+
+/// What a helper answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done, or here.
+    Ok,
+    /// What the host is.
+    Facts(Box<Facts>),
+    /// What the host has, in the order of the question.
+    Observed(Vec<(StepId, Result<State, Failure>)>),
+    /// A text; nothing where there is none, or none that can be shown.
+    Text(Option<String>),
+    /// A step has begun.
+    Started(StepId),
+    /// A step has ended.
+    Applied(StepId, Result<Outcome, Failure>),
+    /// A command has ended.
+    Exit {
+        /// Its exit status; nothing when it was killed.
+        status: Option<i32>,
+        /// What it printed.
+        stdout: String,
+        /// What it complained about.
+        stderr: String,
+    },
+    /// Who holds the lock; to [`Ask::Lock`], who holds it instead.
+    Held(Option<Holder>),
+    /// The record of a run.
+    Record(Option<String>),
+    /// The journal of a run.
+    Journal(Vec<JournalEntry>),
+    /// What could be reached: milliseconds, or why not.
+    Reached(BTreeMap<String, Result<u64, String>>),
+    /// Times of synced writes in microseconds, ordered.
+    Synced(Vec<u64>),
+    /// Nothing happens, but the helper lives.
+    Heartbeat {
+        /// The step under way.
+        doing: Option<StepId>,
+    },
+    /// What was asked cannot be done.
+    Failed(Failure),
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// The step.
+    pub step: StepId,
+    /// Milliseconds since 1970, by the host's clock.
+    pub at_ms: u64,
+    /// What happened; nothing when the step was begun.
+    pub ended: Option<Result<Outcome, Failure>>,
+}
+
+/// Why a frame could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The other side is gone.
+    #[error("the connection ended")]
+    End,
+    /// Reading failed.
+    #[error("reading failed: {0}")]
+    Io(#[from] io::Error),
+    /// What came is no frame of ours.
+    #[error("what came is no message: {0}")]
+    Garbage(String),
+}
+
+/// Writes a frame.
+pub fn write_frame<T: Serialize>(out: &mut impl Write, message: &T) -> io::Result<()> {
+    let bytes = encode(message)?;
+    out.write_all(&bytes)?;
+    out.flush()
+}
+
+/// A frame as bytes.
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(|_| io::Error::other("message is too long"))?;
+    if let Some(head) = bytes.first_chunk_mut::<4>() {
+        *head = length.to_be_bytes();
+    }
+    Ok(bytes)
+}
+
+/// Reads a frame.
+pub fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> Result<T, FrameError> {
+    let mut head = [0; 4];
+    match input.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(FrameError::End),
+        Err(error) => return Err(error.into()),
+    }
+    let length = u32::from_be_bytes(head) as usize;
+    if length > LONGEST_FRAME {
+        return Err(FrameError::Garbage(format!("a frame of {length} bytes")));
+    }
+    let mut bytes = Vec::new();
+    let read = input.by_ref().take(length as u64).read_to_end(&mut bytes)?;
+    if read < length {
+        return Err(FrameError::End);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| FrameError::Garbage(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn frames_come_back() {
+        let request = Request { id: 7, body: Ask::Read { path: "/etc/hosts".into(), limit: 10 } };
+        let bytes = encode(&request).unwrap();
+        assert_eq!(read_frame::<Request>(&mut bytes.as_slice()).unwrap(), request);
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(matches!(read_frame::<Request>(&mut &*cut), Err(FrameError::End)));
+        let long = [255, 255, 255, 255, 0];
+        assert!(matches!(read_frame::<Request>(&mut long.as_slice()), Err(FrameError::Garbage(_))));
+    }
+
+    #[test]
+    fn the_first_line_is_found_behind_noise() {
+        let hello = Hello { protocol: 1, build: "b".into(), hostname: "h".into(), boot_id: "i".into() };
+        assert_eq!(Hello::parse(&format!("\u{1b}[0mwelcome {}\r\n", hello.line())), Some(hello));
+        assert_eq!(Hello::parse("KUBESPRAY-NODE {"), None);
+        assert_eq!(Hello::parse("Last login: today"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn noise_is_no_frame_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_frame::<Reply>(&mut bytes.as_slice());
+        }
+    }
+}

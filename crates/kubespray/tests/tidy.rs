@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-variables", &["diagnostics", "filters", "inventory", "jinja", "value", "yaml"]),
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
     ("kubespray-resource", &[]),
+    ("kubespray-planner", &["resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
 

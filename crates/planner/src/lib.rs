@@ -1,0 +1,13 @@
+//! From wishes and observations to a plan, and what no plan may do.
+//!
+//! Everything here is pure: no file, no socket, no clock, no randomness. [`plan`] places wishes and what was
+//! seen of them side by side; [`lint`] proves that a plan keeps the rules whatever made it.
+
+mod diff;
+mod graph;
+mod lint;
+mod make;
+
+pub use diff::unified;
+pub use lint::{Problem, Rule, lint};
+pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};

@@ -1,0 +1,284 @@
+//! Making a plan.
+
+use std::collections::{BTreeMap, HashSet};
+
+use kubespray_resource::{
+    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, PLAN_SCHEMA_VERSION, Plan,
+    PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
+};
+
+use crate::diff::unified;
+
+/// What an operation wishes of all hosts, before anything was seen of them.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// The operation, such as `cluster`.
+    pub operation: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The hosts whose locks a run must hold.
+    pub lock_hosts: Vec<String>,
+    /// The steps; those of one host in their order.
+    pub steps: Vec<Step>,
+    /// Gates by name.
+    pub gates: BTreeMap<String, Gate>,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// What was seen of the hosts.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What hosts have, by step.
+    pub states: BTreeMap<StepId, Result<State, Failure>>,
+    /// Texts of files that differ, to show how they change.
+    pub texts: BTreeMap<StepId, String>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A step was not observed.
+    #[error("`{0}` was not observed")]
+    NotSeen(StepId),
+    /// A step could not be observed.
+    #[error("`{step}` could not be observed: {failure}")]
+    Unobservable {
+        /// The step.
+        step: StepId,
+        /// Why.
+        failure: Failure,
+    },
+    /// What was observed does not fit the wish.
+    #[error("`{step}`: {error}")]
+    Compare {
+        /// The step.
+        step: StepId,
+        /// Why.
+        error: CompareError,
+    },
+}
+
+/// A wish as it is sent for observation: contents of files become digests, so that nothing but what is needed
+/// travels.
+pub fn contents_as_digests(resource: &Resource, secrets: &Secrets) -> Result<Resource, MissingSecret> {
+    Ok(match resource {
+        Resource::File(file) => {
+            Resource::File(File { content: Content::Digest(file.content.digest(secrets)?), ..file.clone() })
+        }
+        other => other.clone(),
+    })
+}
+
+/// The files that differ and whose present text would show how: step and path.
+pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> Vec<(&'a StepId, &'a str)> {
+    wishes
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let Resource::File(file) = &step.resource else { return None };
+            let Some(Ok(State::File(Some(state)))) = seen.states.get(&step.id) else { return None };
+            let shows = matches!(file.content, Content::Text(_)) && !file.keep_content;
+            let differs = state.digest.is_some() && state.digest != file.content.digest(secrets).ok();
+            (shows && differs).then_some((&step.id, file.path.as_str()))
+        })
+        .collect()
+}
+
+/// Makes the plan; all steps that cannot be placed are named.
+///
+/// A step changes something when its host differs from the wish, or when a step before it on the same host
+/// changes something that it waits for (a restart).
+pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<PlanError>> {
+    let mut errors = Vec::new();
+    let mut steps = Vec::with_capacity(wishes.steps.len());
+    let mut notified: HashSet<(String, Token)> = HashSet::new();
+    for step in wishes.steps {
+        let seen_of_it = match seen.states.get(&step.id) {
+            None => Err(PlanError::NotSeen(step.id.clone())),
+            Some(Err(failure)) => {
+                Err(PlanError::Unobservable { step: step.id.clone(), failure: failure.clone() })
+            }
+            Some(Ok(state)) => step
+                .resource
+                .compare(state, secrets)
+                .map_err(|error| PlanError::Compare { step: step.id.clone(), error }),
+        };
+        let compared: Comparison = match seen_of_it {
+            Ok(compared) => compared,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        let awaited = step.resource.awaits().is_some_and(|token| {
+            // Lists of packages are fetched when packages are installed, not by themselves.
+            !matches!(step.resource, Resource::Packages(_)) && notified.contains(&(step.host.clone(), token))
+        });
+        let changes = !compared.is_same() || awaited;
+        if changes {
+            notified.extend(step.notifies.iter().map(|token| (step.host.clone(), token.clone())));
+        }
+        let diff = diff_of(&step, seen, changes);
+        steps.push(PlannedStep { seen: compared, changes, diff, step });
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Plan {
+        schema_version: PLAN_SCHEMA_VERSION,
+        operation: wishes.operation,
+        cluster: wishes.cluster,
+        lock_hosts: wishes.lock_hosts,
+        steps,
+        gates: wishes.gates,
+        policy: wishes.policy,
+    })
+}
+
+fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
+    if !changes {
+        return None;
+    }
+    match (&step.resource, seen.states.get(&step.id)?) {
+        (Resource::File(File { content: Content::Text(text), path, .. }), Ok(State::File(state))) => {
+            let old = match state {
+                None => "",
+                Some(_) => seen.texts.get(&step.id)?,
+            };
+            unified(path, old, text)
+        }
+        (Resource::Block(block), Ok(State::Block(state))) => {
+            let old = state.text.as_deref().unwrap_or("");
+            unified(&block.path, old, &block.edit(old))
+        }
+        (Resource::Line(line), Ok(State::Line(state))) => {
+            let old = state.text.as_deref().unwrap_or("");
+            unified(&line.path, old, &line.edit(old))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kubespray_resource::{
+        Digest, Disruption, FileState, Mode, Owner, PathKind, Running, Unit, UnitState,
+    };
+
+    use super::*;
+
+    fn step(id: &str, resource: impl Into<Resource>) -> Step {
+        Step {
+            id: id.into(),
+            host: id.split('/').next().unwrap().to_owned(),
+            component: "test".into(),
+            phase: "test".into(),
+            resource: resource.into(),
+            after: Vec::new(),
+            gates: Vec::new(),
+            notifies: Vec::new(),
+            disruption: Disruption::None,
+            rollout: None,
+            undo: None,
+        }
+    }
+
+    fn file(text: &str) -> File {
+        File {
+            path: "/etc/x.conf".into(),
+            content: Content::Text(text.into()),
+            mode: Mode::PUBLIC,
+            owner: Owner::root(),
+            keep_content: false,
+        }
+    }
+
+    fn wishes() -> Wishes {
+        let unit = Unit {
+            name: "x.service".into(),
+            enabled: Some(true),
+            running: Some(Running::Started),
+            masked: None,
+            may_be_missing: false,
+        };
+        let mut config = step("a/x/config", file("new\n"));
+        config.notifies = vec![Token::restart_of("x.service")];
+        Wishes { steps: vec![config, step("a/x/unit", unit)], ..Wishes::default() }
+    }
+
+    fn seen(text: &str) -> Seen {
+        let file = FileState {
+            kind: PathKind::File,
+            digest: Some(Digest::of(text.as_bytes())),
+            size: 4,
+            mode: Mode::PUBLIC,
+            owner: Owner::root(),
+        };
+        let unit = UnitState {
+            load: "loaded".into(),
+            active: "active".into(),
+            file: "enabled".into(),
+            needs_reload: false,
+            restart_pending: false,
+        };
+        Seen {
+            states: BTreeMap::from([
+                ("a/x/config".into(), Ok(State::File(Some(file)))),
+                ("a/x/unit".into(), Ok(State::Unit(unit))),
+            ]),
+            texts: BTreeMap::from([("a/x/config".into(), text.to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_changed_input_restarts_its_unit() {
+        let secrets = Secrets::default();
+        let plan = plan(wishes(), &seen("old\n"), &secrets).unwrap();
+        assert!(plan.steps.iter().all(|step| step.changes));
+        let diff = plan.steps[0].diff.as_deref().unwrap();
+        assert!(diff.contains("-old\n+new\n"), "{diff}");
+        assert!(plan.steps[1].seen.is_same(), "the unit itself is as wished");
+    }
+
+    #[test]
+    fn nothing_differs_nothing_happens() {
+        let secrets = Secrets::default();
+        let wishes = wishes();
+        assert!(texts_to_read(&wishes, &seen("new\n"), &secrets).is_empty());
+        assert_eq!(texts_to_read(&wishes, &seen("old\n"), &secrets).len(), 1);
+        assert!(plan(wishes, &seen("new\n"), &secrets).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_planned() {
+        let mut seen = seen("new\n");
+        seen.states.remove(&StepId::from("a/x/unit"));
+        let failure = Failure::of_host("permission denied");
+        seen.states.insert("a/x/config".into(), Err(failure.clone()));
+        let errors = plan(wishes(), &seen, &Secrets::default()).unwrap_err();
+        assert_eq!(
+            errors,
+            [
+                PlanError::Unobservable { step: "a/x/config".into(), failure },
+                PlanError::NotSeen("a/x/unit".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn contents_do_not_travel_for_observation() {
+        let Resource::File(sent) = contents_as_digests(&file("new\n").into(), &Secrets::default()).unwrap()
+        else {
+            panic!("a file stays a file")
+        };
+        assert_eq!(sent.content, Content::Digest(Digest::of(b"new\n")));
+    }
+
+    #[test]
+    fn plans_are_stored_and_read_again() {
+        let plan = plan(wishes(), &seen("old\n"), &Secrets::default()).unwrap();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}

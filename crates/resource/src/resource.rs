@@ -186,7 +186,11 @@ impl Resource {
             Self::Selinux(selinux) => selinux.mode.to_string(),
             Self::Command(command) => command.argv.join(" "),
         };
-        format!("{} {about}", self.kind())
+        let kind = match self {
+            Self::Absent(_) => "path",
+            other => other.kind(),
+        };
+        format!("{kind} {about}")
     }
 
     /// The names of secrets that applying it needs.

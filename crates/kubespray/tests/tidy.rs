@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
     ("kubespray-resource", &[]),
     ("kubespray-planner", &["resource"]),
+    ("kubespray-history", &["resource"]),
     ("kubespray-interface", &["resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];

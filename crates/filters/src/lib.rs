@@ -23,7 +23,6 @@ mod password;
 mod path;
 mod pattern;
 mod pep440;
-mod printf;
 mod random;
 mod regex;
 mod sets;

@@ -5,7 +5,6 @@ use kubespray_value::{Error, Value};
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-use crate::printf;
 use crate::support::{
     self, filters, flag, int_or, is_blank, need_entries, need_str, optional, split_lines, str_or, text,
     within_limit,
@@ -162,7 +161,7 @@ fn format(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     } else {
         return Err(Error::of_value("can't handle positional and keyword arguments at the same time"));
     };
-    Ok(Value::str(printf::format(&template, &values)?))
+    Ok(Value::str(kubespray_jinja::printf(&template, &values)?))
 }
 
 fn indent(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {

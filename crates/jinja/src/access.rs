@@ -2,7 +2,9 @@
 
 use kubespray_value::{Error, Value};
 
+use crate::lenient;
 use crate::methods::is_method;
+use crate::operators::hashable;
 
 /// Jinja's subscript: an element or entry, and for texts an attribute where there is none.
 pub(crate) fn item(value: &Value, key: &Value) -> Result<Value, Error> {
@@ -10,8 +12,12 @@ pub(crate) fn item(value: &Value, key: &Value) -> Result<Value, Error> {
         return Err(undefined.error.clone());
     }
     let found = match value {
+        Value::Undefined(undefined) if lenient::is(value) => return Err(undefined.error.clone()),
         Value::Undefined(_) => return Ok(value.clone()),
-        Value::Map(map) => map.get(key).cloned(),
+        Value::Map(map) => {
+            hashable(key)?;
+            map.get(key).cloned()
+        }
         Value::Object(object) => object.get(key)?,
         Value::List(items) | Value::Tuple(items) => element(items, key),
         Value::View(view) => element(&view.items, key),
@@ -37,7 +43,6 @@ pub(crate) fn attribute(value: &Value, name: &str) -> Result<Value, Error> {
         return Ok(found);
     }
     match value {
-        Value::Undefined(_) => Ok(value.clone()),
         // `map.items` is the method, whatever keys there are; without a call it is worth nothing.
         Value::Map(_) if is_method(value, name) => {
             Ok(Value::undefined(format!("`{name}` is a method of maps; write `['{name}']` for the key")))

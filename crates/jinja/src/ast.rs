@@ -9,7 +9,8 @@ pub(crate) type Name = Arc<str>;
 #[derive(Debug)]
 pub(crate) enum Node {
     Text(String),
-    Output(Expr),
+    /// An expression and its line.
+    Output(Expr, usize),
     If {
         branches: Vec<(Expr, Vec<Node>)>,
         otherwise: Vec<Node>,
@@ -18,6 +19,7 @@ pub(crate) enum Node {
     Set {
         target: Target,
         value: Expr,
+        line: usize,
     },
     SetBlock {
         name: Name,
@@ -28,7 +30,8 @@ pub(crate) enum Node {
     /// `{% call(args) macro() %}`.
     Call {
         caller: Arc<Macro>,
-        call: Expr,
+        target: Expr,
+        arguments: Arguments,
     },
     /// `{% filter name %}`; the filter is applied to the name [`FILTERED`].
     Filter {
@@ -46,6 +49,7 @@ pub(crate) const FILTERED: &str = "\u{0}body";
 
 #[derive(Debug)]
 pub(crate) struct For {
+    pub(crate) line: usize,
     pub(crate) target: Target,
     pub(crate) items: Expr,
     pub(crate) condition: Option<Expr>,
@@ -59,6 +63,11 @@ pub(crate) struct Macro {
     pub(crate) name: Name,
     pub(crate) parameters: Vec<(Name, Option<Expr>)>,
     pub(crate) body: Vec<Node>,
+    /// Whether the body uses `varargs`, `kwargs` and `caller`: only then does it take more arguments than
+    /// it has parameters.
+    pub(crate) takes_rest: bool,
+    pub(crate) takes_named_rest: bool,
+    pub(crate) takes_caller: bool,
 }
 
 #[derive(Debug)]

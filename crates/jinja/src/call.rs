@@ -1,10 +1,11 @@
 //! What filters, tests, lookups and functions get, and what they give.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kubespray_diagnostics::did_you_mean;
 use kubespray_value::{Error, ErrorKind, Value};
 
 /// Where the names of a template come from.
@@ -105,8 +106,14 @@ impl Context<'_> {
     }
 }
 
-pub(crate) fn unknown(what: &str, name: &str, _known: impl Iterator<Item = &'static str>) -> Error {
-    Error::new(ErrorKind::Unknown, format!("no {what} named `{name}`"))
+pub(crate) fn unknown(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Error {
+    let error = Error::new(ErrorKind::Unknown, format!("no {what} named `{name}`"));
+    // In order, so that of two names that are equally near always the same is proposed.
+    let known: BTreeSet<&str> = known.collect();
+    match did_you_mean(name, known) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
 }
 
 /// Arguments of a call.

@@ -11,14 +11,39 @@ pub(crate) fn within_limit(width: usize) -> Result<(), Error> {
     if width > WIDEST { Err(Error::new(ErrorKind::Limit, "field is too wide")) } else { Ok(()) }
 }
 
+/// A date in a layout of `strftime`.
+pub(crate) fn date(layout: &str, datetime: jiff::civil::DateTime) -> Result<String, Error> {
+    jiff::fmt::strtime::format(layout, datetime)
+        .map_err(|error| Error::of_value(format!("strftime: {error}")))
+}
+
+/// How the places of a template are numbered: Python refuses a mixture.
+#[derive(Default)]
+struct Numbering {
+    next: usize,
+    given: bool,
+}
+
 /// `template.format(…)`.
 pub(crate) fn format(
     template: &str,
     positional: &[Value],
     named: &dyn Fn(&str) -> Option<Value>,
 ) -> Result<String, Error> {
+    format_numbered(template, positional, named, &mut Numbering::default(), 0)
+}
+
+fn format_numbered(
+    template: &str,
+    positional: &[Value],
+    named: &dyn Fn(&str) -> Option<Value>,
+    numbering: &mut Numbering,
+    depth: usize,
+) -> Result<String, Error> {
+    if depth > 1 {
+        return Err(Error::of_value("max string recursion exceeded"));
+    }
     let mut out = String::new();
-    let mut next = 0;
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(rest.get(..at).unwrap_or(""));
@@ -40,14 +65,18 @@ pub(crate) fn format(
             Some((name, conversion)) => (name, Some(conversion)),
             None => (name, None),
         };
-        let value = lookup(name, positional, named, &mut next)?;
+        let value = lookup(name, positional, named, numbering)?;
         let value = match conversion {
             None => value,
             Some("s") => Value::from(value.to_text()),
             Some("r" | "a") => Value::from(value.repr()),
             Some(other) => return Err(Error::of_value(format!("unknown conversion `{other}`"))),
         };
-        let spec = if spec.contains('{') { format(spec, positional, named)? } else { spec.to_owned() };
+        let spec = if spec.contains(['{', '}']) {
+            format_numbered(spec, positional, named, numbering, depth + 1)?
+        } else {
+            spec.to_owned()
+        };
         out.push_str(&field_text(&value, &spec)?);
     }
     out.push_str(rest);
@@ -71,15 +100,26 @@ fn lookup(
     field: &str,
     positional: &[Value],
     named: &dyn Fn(&str) -> Option<Value>,
-    next: &mut usize,
+    numbering: &mut Numbering,
 ) -> Result<Value, Error> {
     let end = field.find(['.', '[']).unwrap_or(field.len());
     let (name, mut path) = field.split_at(end);
     let missing = || Error::of_value(format!("format: no argument for `{{{field}}}`"));
     let mut value = if name.is_empty() {
-        *next += 1;
-        positional.get(*next - 1).cloned().ok_or_else(missing)?
+        if numbering.given {
+            return Err(Error::of_value(
+                "cannot switch from manual field specification to automatic numbering",
+            ));
+        }
+        numbering.next += 1;
+        positional.get(numbering.next - 1).cloned().ok_or_else(missing)?
     } else if let Ok(index) = name.parse::<usize>() {
+        if numbering.next > 0 {
+            return Err(Error::of_value(
+                "cannot switch from automatic field numbering to manual specification",
+            ));
+        }
+        numbering.given = true;
         positional.get(index).cloned().ok_or_else(missing)?
     } else {
         named(name).ok_or_else(missing)?
@@ -171,14 +211,24 @@ fn field_text(value: &Value, text: &str) -> Result<String, Error> {
     if text.is_empty() {
         return Ok(value.to_text());
     }
+    match value {
+        Value::Date(day) => return date(text, day.at(0, 0, 0, 0)),
+        Value::DateTime(moment) => return date(text, moment.civil),
+        _ => {}
+    }
     let spec = parse_spec(text)?;
     let wrong = |kind: char| {
         Error::of_value(format!("unknown format code `{kind}` for object of type `{}`", value.type_name()))
     };
     match value {
         Value::Str(text) => match spec.kind {
+            None | Some('s') if spec.align == Some('=') => {
+                Err(Error::of_value("`=` alignment not allowed in string format specifier"))
+            }
             None | Some('s') => {
                 let shown: String = text.chars().take(spec.precision.unwrap_or(usize::MAX)).collect();
+                // Zeros fill a text from its end.
+                let spec = Spec { align: spec.align.or(Some('<')), ..spec };
                 Ok(padded("", &shown, &spec, '<'))
             }
             Some(kind) => Err(wrong(kind)),
@@ -224,7 +274,10 @@ fn number_text(value: &Value, spec: &Spec, wrong: impl Fn(char) -> Error) -> Res
             let text = exponent_text(float.abs(), spec.precision.unwrap_or(6));
             (float < 0.0, "", if spec.kind == Some('E') { text.to_uppercase() } else { text })
         }
-        (Some('g' | 'G'), _) => (float < 0.0, "", general_text(float.abs(), spec.precision.unwrap_or(6))),
+        (Some('g' | 'G'), _) => {
+            let text = general_text(float.abs(), spec.precision.unwrap_or(6));
+            (float < 0.0, "", if spec.kind == Some('G') { text.to_uppercase() } else { text })
+        }
         (None, None) => {
             let text =
                 spec.precision.map_or_else(|| float_text(float.abs()), |p| general_text(float.abs(), p));
@@ -241,20 +294,31 @@ fn number_text(value: &Value, spec: &Spec, wrong: impl Fn(char) -> Error) -> Res
             _ => "",
         }
     };
+    let prefix = format!("{sign}{}", if spec.alternate { prefix } else { "" });
     let digits = match spec.group {
-        Some(separator) => grouped(&digits, separator),
+        Some(separator) => {
+            let size = if matches!(spec.kind, Some('x' | 'X' | 'o' | 'b')) { 4 } else { 3 };
+            let whole = digits.find(['.', 'e', '%']).unwrap_or(digits.len());
+            // Zeros that fill the field are grouped as well.
+            let fills = spec.zero && spec.align.is_none();
+            let taken = prefix.chars().count() + digits.len() - whole;
+            let mut count = whole;
+            while fills && taken + count + count.saturating_sub(1) / size < spec.width {
+                count += 1;
+            }
+            grouped(&("0".repeat(count - whole) + &digits), separator, size)
+        }
         None => digits,
     };
-    let prefix = format!("{sign}{}", if spec.alternate { prefix } else { "" });
     Ok(padded(&prefix, &digits, spec, '>'))
 }
 
-fn grouped(digits: &str, separator: char) -> String {
+fn grouped(digits: &str, separator: char, size: usize) -> String {
     let end = digits.find(['.', 'e', '%']).unwrap_or(digits.len());
     let (whole, rest) = digits.split_at(end);
     let mut out = String::new();
     for (index, c) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+        if index > 0 && (whole.len() - index).is_multiple_of(size) {
             out.push(separator);
         }
         out.push(c);

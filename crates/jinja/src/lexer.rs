@@ -150,7 +150,8 @@ impl<'a> Lexer<'a> {
             let after = if control.is_some() { after.get(1..).unwrap_or("") } else { after };
             if let Some(body) = after.strip_prefix("%}") {
                 self.at = self.text.len() - body.len();
-                self.end_of_block(control);
+                // The line break behind `raw` stays, unlike that behind any other block.
+                self.skip_blanks = control == Some(b'-');
                 self.skip_after_tag();
                 return self.raw(tag_at);
             }

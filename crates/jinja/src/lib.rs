@@ -7,17 +7,23 @@
 mod access;
 mod ast;
 mod call;
+mod calls;
 mod evaluator;
 mod format;
+mod frames;
+mod globals;
+mod lenient;
 mod lexer;
 mod methods;
 mod names;
 mod operators;
 mod output;
 mod parser;
+mod printf;
 mod syntax;
 mod template;
 
 pub use call::{Args, Context, Filter, Function, Library, Scope, Test, World};
+pub use printf::printf;
 pub use syntax::{Syntax, SyntaxError, may_be_template};
 pub use template::Template;

@@ -51,6 +51,7 @@ const TEXT: &[&str] = &[
     "strip",
     "swapcase",
     "title",
+    "translate",
     "upper",
     "zfill",
 ];
@@ -82,7 +83,7 @@ pub(crate) fn is_method(value: &Value, name: &str) -> bool {
         Value::Int(_) | Value::BigInt(_) | Value::Bool(_) => matches!(name, "bit_length" | "conjugate"),
         Value::Float(_) => matches!(name, "is_integer" | "hex"),
         Value::Date(_) | Value::DateTime(_) => {
-            matches!(name, "isoformat" | "strftime" | "weekday" | "isoweekday")
+            matches!(name, "date" | "isoformat" | "strftime" | "weekday" | "isoweekday")
         }
         _ => false,
     }
@@ -169,14 +170,14 @@ fn date_method(
 ) -> Result<Value, Error> {
     match name {
         "isoformat" => Ok(Value::from(date.to_string())),
+        "date" if datetime.is_some() => Ok(Value::Date(date)),
+        "date" => Err(Error::undefined("`date object` has no attribute `date`")),
         "weekday" => Ok(Value::Int(date.weekday().to_monday_zero_offset().into())),
         "isoweekday" => Ok(Value::Int(date.weekday().to_monday_one_offset().into())),
         _ => {
             let layout = text_of(args.require(0, "format")?)?;
             let datetime = datetime.unwrap_or_else(|| date.at(0, 0, 0, 0));
-            jiff::fmt::strtime::format(layout, datetime)
-                .map(Value::from)
-                .map_err(|error| Error::of_value(format!("strftime: {error}")))
+            format::date(layout, datetime).map(Value::from)
         }
     }
 }
@@ -259,31 +260,24 @@ fn split(text: &str, args: &Args, from_right: bool) -> Result<Value, Error> {
     let mut parts: Vec<String> = Vec::new();
     match args.get(0, "sep") {
         None | Some(Value::None) => {
-            let mut rest = text.trim();
+            let mut rest = if from_right { text.trim_end() } else { text.trim_start() };
             while !rest.is_empty() {
-                let cut =
-                    if from_right { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
-                let (Some(at), true) = (cut, parts.len() < most) else {
-                    parts.push(if from_right { rest.trim_end() } else { rest.trim_start() }.to_owned());
+                // Blanks at the far end stay when the limit is reached.
+                if parts.len() >= most {
+                    parts.push(rest.to_owned());
                     break;
-                };
-                if from_right {
-                    let width = rest.get(at..).and_then(|r| r.chars().next()).map_or(1, char::len_utf8);
-                    parts.push(rest.get(at + width..).unwrap_or("").to_owned());
-                    rest = rest.get(..at).unwrap_or("").trim_end();
+                }
+                let word = if from_right {
+                    let cut = rest.char_indices().rev().find(|(_, c)| c.is_whitespace());
+                    let (head, word) = rest.split_at(cut.map_or(0, |(at, c)| at + c.len_utf8()));
+                    rest = head.trim_end();
+                    word
                 } else {
-                    parts.push(rest.get(..at).unwrap_or("").to_owned());
-                    rest = rest.get(at..).unwrap_or("").trim_start();
-                }
-            }
-            // The blanks at the uncut end stay when the limit is reached.
-            if !from_right && parts.len() > most {
-                let kept = text.trim_start();
-                if let (Some(last), Some(tail)) =
-                    (parts.last_mut(), kept.len().checked_sub(text.trim().len()))
-                {
-                    last.push_str(kept.get(kept.len() - tail..).unwrap_or(""));
-                }
+                    let (word, tail) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+                    rest = tail.trim_start();
+                    word
+                };
+                parts.push(word.to_owned());
             }
         }
         Some(separator) => {
@@ -344,11 +338,86 @@ fn title(text: &str) -> String {
     out
 }
 
+/// The most arguments that a method of texts takes; `None` where any number is right.
+fn most_arguments(name: &str) -> Option<usize> {
+    Some(match name {
+        "format" => return None,
+        "count" | "endswith" | "find" | "index" | "replace" | "rfind" | "rindex" | "startswith" => 3,
+        "center" | "encode" | "ljust" | "rjust" | "rsplit" | "split" => 2,
+        "expandtabs" | "format_map" | "join" | "lstrip" | "partition" | "removeprefix" | "removesuffix"
+        | "rpartition" | "rstrip" | "splitlines" | "strip" | "translate" | "zfill" => 1,
+        _ => 0,
+    })
+}
+
+/// Python's line ends: more characters than a line break end a line.
+fn split_lines(text: &str, keep_ends: bool) -> Vec<String> {
+    let ends = |c: char| {
+        matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let length = rest.find(ends).unwrap_or(rest.len());
+        let (line, tail) = rest.split_at(length);
+        let end = if tail.starts_with("\r\n") { 2 } else { tail.chars().next().map_or(0, char::len_utf8) };
+        let (end, tail) = tail.split_at(end);
+        lines.push(if keep_ends { format!("{line}{end}") } else { line.to_owned() });
+        rest = tail;
+    }
+    lines
+}
+
+/// `str.translate`: a map of code points to texts, code points or nothing.
+fn translate(text: &str, table: &Value) -> Result<String, Error> {
+    let Value::Map(table) = table else {
+        return Err(Error::of_type(format!("`{}` object is no translation table", table.type_name())));
+    };
+    let mut out = String::new();
+    for c in text.chars() {
+        match table.get(&Value::Int(u32::from(c).into())) {
+            None => out.push(c),
+            Some(Value::None) => {}
+            Some(Value::Str(new)) => out.push_str(new),
+            Some(other) => {
+                let code = other.as_i64().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
+                let message = "a translation must be a text, a code point or None";
+                out.push(code.ok_or_else(|| Error::of_type(message))?);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Superscript and other digits that are digits but no decimals.
+fn is_small_digit(c: char) -> bool {
+    matches!(u32::from(c), 0xb2 | 0xb3 | 0xb9 | 0x2070 | 0x2074..=0x2079 | 0x2080..=0x2089 | 0x2460..=0x2468)
+}
+
+/// Decimal digits of any script: those come in runs of ten, and Rust's `is_numeric` holds more.
+fn is_decimal(c: char) -> bool {
+    const ZEROS: &[u32] = &[
+        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
+        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0,
+        0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
+    ];
+    ZEROS.iter().any(|zero| (*zero..zero + 10).contains(&u32::from(c)))
+}
+
 fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
+    let given = args.positional.len() + args.named.len();
+    if most_arguments(name).is_some_and(|most| given > most) {
+        return Err(Error::of_type(format!("`str.{name}()` does not take {given} arguments")));
+    }
     let first = |name: &str| args.require(0, name).and_then(text_of);
     Ok(match name {
         "upper" => Value::from(text.to_uppercase()),
-        "lower" | "casefold" => Value::from(text.to_lowercase()),
+        "lower" => Value::from(text.to_lowercase()),
+        "casefold" => Value::from(text.to_lowercase().replace('ß', "ss")),
+        "translate" => Value::from(translate(text, args.require(0, "table")?)?),
         "title" => Value::from(title(text)),
         "capitalize" => {
             let mut chars = text.chars();
@@ -370,10 +439,7 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         "rsplit" => split(text, args, true)?,
         "splitlines" => {
             let keep = args.get(0, "keepends").map_or(Ok(false), Value::truthy)?;
-            let lines = text
-                .split_inclusive('\n')
-                .map(|line| if keep { line } else { line.trim_end_matches(['\n', '\r']) });
-            texts(lines.map(str::to_owned).collect())
+            texts(split_lines(text, keep))
         }
         "startswith" => any_of(text, args, |text, part| text.starts_with(part))?,
         "endswith" => any_of(text, args, |text, part| text.ends_with(part))?,
@@ -417,7 +483,9 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
                 map.as_map().and_then(|map| map.get(name)).cloned()
             })?)
         }
-        "isdigit" | "isdecimal" | "isnumeric" => predicate(text, char::is_numeric),
+        "isdecimal" => predicate(text, is_decimal),
+        "isdigit" => predicate(text, |c| is_decimal(c) || is_small_digit(c)),
+        "isnumeric" => predicate(text, char::is_numeric),
         "isalpha" => predicate(text, char::is_alphabetic),
         "isalnum" => predicate(text, char::is_alphanumeric),
         "isspace" => predicate(text, char::is_whitespace),
@@ -483,7 +551,11 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
 
 fn map_method(map: &Map, name: &str, args: &Args) -> Result<Value, Error> {
     Ok(match name {
+        "items" | "keys" | "values" if !args.positional.is_empty() || !args.named.is_empty() => {
+            return Err(Error::of_type(format!("dict.{name}() takes no arguments")));
+        }
         "get" => {
+            args.only(&["key", "default"])?;
             let key = args.require(0, "key")?;
             if let Value::Undefined(undefined) = key {
                 return Err(undefined.error.clone());
@@ -605,7 +677,7 @@ fn change_map(map: &mut Map, name: &str, args: &Args) -> Result<Value, Error> {
             let key = args.require(0, "key")?;
             match map.shift_remove(key).or_else(|| args.get(1, "default").cloned()) {
                 Some(value) => Ok(value),
-                None => Err(Error::undefined(format!("no key {}", key.repr()))),
+                None => Err(Error::of_value(format!("no key {}", key.repr()))),
             }
         }
         "popitem" => match map.pop() {

@@ -1,25 +1,35 @@
 //! Which names a template looks up outside of itself.
 
-use std::collections::HashSet;
-
 use crate::ast::{Arguments, Expr, FILTERED, Macro, Name, Node, Target};
 
-/// Free names in the order in which they first appear.
-pub(crate) fn free_names(nodes: &[Node]) -> Vec<Name> {
-    let mut finder = Finder { bound: vec![HashSet::new()], found: Vec::new() };
+/// The names that a template does not bind itself.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// All, in the order in which they first appear.
+    pub(crate) all: Vec<Name>,
+    /// Those outside of loops, macros and blocks: Jinja looks them up before anything is rendered, the
+    /// others when it gets there (ANS-028).
+    pub(crate) first: Vec<Name>,
+}
+
+/// Finds the names that a template looks up.
+pub(crate) fn free_names(nodes: &[Node]) -> Names {
+    let mut finder = Finder { bound: vec![Vec::new()], found: Names::default() };
     finder.nodes(nodes);
     finder.found
 }
 
 struct Finder {
-    bound: Vec<HashSet<Name>>,
-    found: Vec<Name>,
+    bound: Vec<Vec<Name>>,
+    found: Names,
 }
 
 impl Finder {
     fn bind(&mut self, name: &Name) {
-        if let Some(scope) = self.bound.last_mut() {
-            scope.insert(name.clone());
+        if let Some(scope) = self.bound.last_mut()
+            && !scope.contains(name)
+        {
+            scope.push(name.clone());
         }
     }
 
@@ -32,9 +42,14 @@ impl Finder {
     }
 
     fn name(&mut self, name: &Name) {
-        let known = &**name == FILTERED || self.bound.iter().any(|scope| scope.contains(name));
-        if !known && !self.found.contains(name) {
-            self.found.push(name.clone());
+        if &**name == FILTERED || self.bound.iter().any(|scope| scope.contains(name)) {
+            return;
+        }
+        if !self.found.all.contains(name) {
+            self.found.all.push(name.clone());
+        }
+        if self.bound.len() == 1 && !self.found.first.contains(name) {
+            self.found.first.push(name.clone());
         }
     }
 
@@ -42,6 +57,20 @@ impl Finder {
         self.bound.push(names.iter().map(|name| Name::from(*name)).collect());
         walk(self);
         self.bound.pop();
+    }
+
+    /// What a branch binds may stay unbound, and is then looked up outside.
+    fn branches<'a>(&mut self, bodies: impl Iterator<Item = &'a [Node]>) {
+        let before = self.bound.last().cloned().unwrap_or_default();
+        let mut stored: Vec<Name> = Vec::new();
+        for body in bodies {
+            self.nodes(body);
+            if let Some(scope) = self.bound.last_mut() {
+                stored.extend(scope.split_off(before.len()));
+            }
+        }
+        stored.iter().for_each(|name| self.name(name));
+        stored.iter().for_each(|name| self.bind(name));
     }
 
     fn nodes(&mut self, nodes: &[Node]) {
@@ -53,13 +82,11 @@ impl Finder {
     fn node(&mut self, node: &Node) {
         match node {
             Node::Text(_) => {}
-            Node::Output(expr) => self.expr(expr),
+            Node::Output(expr, _) => self.expr(expr),
             Node::If { branches, otherwise } => {
-                for (condition, body) in branches {
-                    self.expr(condition);
-                    self.nodes(body);
-                }
-                self.nodes(otherwise);
+                branches.iter().for_each(|(condition, _)| self.expr(condition));
+                let bodies = branches.iter().map(|(_, body)| body.as_slice());
+                self.branches(bodies.chain(std::iter::once(otherwise.as_slice())));
             }
             Node::For(each) => {
                 self.expr(&each.items);
@@ -70,7 +97,7 @@ impl Finder {
                 });
                 self.scoped(&[], |finder| finder.nodes(&each.otherwise));
             }
-            Node::Set { target, value } => {
+            Node::Set { target, value, .. } => {
                 self.expr(value);
                 self.target(target);
             }
@@ -83,8 +110,9 @@ impl Finder {
                 self.bind(&definition.name);
                 self.definition(definition);
             }
-            Node::Call { caller, call } => {
-                self.expr(call);
+            Node::Call { caller, target, arguments } => {
+                self.expr(target);
+                self.arguments(arguments);
                 self.definition(caller);
             }
             Node::Filter { filter, body } => {

@@ -8,7 +8,8 @@ use num_bigint::BigInt;
 use num_traits::{Signed, ToPrimitive, Zero};
 
 use crate::ast::{Comparison, Operator};
-use crate::call::{Args, Context};
+use crate::lenient;
+use crate::printf::printf;
 
 /// Texts, lists and integers made by an operator are refused beyond this many characters, elements
 /// or bits: `'a' * 10 ** 12` is a slip, not a wish.
@@ -34,10 +35,15 @@ fn too_large() -> Error {
     Error::new(ErrorKind::Limit, "result of an operator is too large")
 }
 
-fn float_of(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(f) => Some(*f),
-        other => other.as_big()?.to_f64(),
+/// The number as a float; `None` where it is no number, an error where no float is that large.
+pub(crate) fn float_of(value: &Value) -> Result<Option<f64>, Error> {
+    let float = match value {
+        Value::Float(f) => return Ok(Some(*f)),
+        other => other.as_big().and_then(|int| int.to_f64()),
+    };
+    match float {
+        Some(f) if f.is_infinite() => Err(Error::of_value("int too large to convert to float")),
+        other => Ok(other),
     }
 }
 
@@ -50,37 +56,20 @@ fn items(value: &Value) -> Option<(&Arc<Vec<Value>>, bool)> {
     }
 }
 
-pub(crate) fn binary(
-    context: &Context<'_>,
-    operator: Operator,
-    left: Value,
-    right: Value,
-) -> Result<Value, Error> {
+pub(crate) fn binary(operator: Operator, left: Value, right: Value) -> Result<Value, Error> {
     let left = defined(left)?;
     let right = defined(right)?;
     match operator {
         Operator::Add => add(left, right),
         Operator::Multiply => multiply(left, right),
         Operator::Modulo => match &left {
-            Value::Str(_) => context.filter("format", left.clone(), &format_arguments(right)),
+            Value::Str(template) => Ok(Value::from(printf(template, &right)?)),
             _ => numeric(operator, "%", &left, &right),
         },
         Operator::Subtract => numeric(operator, "-", &left, &right),
         Operator::Divide => numeric(operator, "/", &left, &right),
         Operator::FloorDivide => numeric(operator, "//", &left, &right),
         Operator::Power => numeric(operator, "**", &left, &right),
-    }
-}
-
-/// `'%s %s' % (a, b)`: a tuple holds several values, a map named ones.
-fn format_arguments(values: Value) -> Args {
-    match values {
-        Value::Tuple(items) => Args::of(items.to_vec()),
-        Value::Map(map) if map.keys().all(|key| key.as_str().is_some()) && !map.is_empty() => {
-            let named = map.iter().map(|(key, value)| (Arc::from(key.as_str().unwrap_or("")), value.clone()));
-            Args { positional: Vec::new(), named: named.collect() }
-        }
-        other => Args::of(vec![other]),
     }
 }
 
@@ -127,33 +116,77 @@ fn multiply(left: Value, right: Value) -> Result<Value, Error> {
 
 fn numeric(operator: Operator, symbol: &str, left: &Value, right: &Value) -> Result<Value, Error> {
     let wrong = || unsupported(symbol, left, right);
+    if let (Some(a), Some(b)) = (left.as_i64(), right.as_i64())
+        && let Some(small) = small_integers(operator, a, b)
+    {
+        return Ok(Value::Int(small));
+    }
     if let (Some(a), Some(b)) = (left.as_big(), right.as_big()) {
         return integers(operator, &a, &b);
     }
-    let (a, b) = (float_of(left).ok_or_else(wrong)?, float_of(right).ok_or_else(wrong)?);
+    let (a, b) = (float_of(left)?.ok_or_else(wrong)?, float_of(right)?.ok_or_else(wrong)?);
     let zero = || Error::of_value("division by zero");
+    let finite = |result: f64| {
+        if result.is_infinite() && a.is_finite() && b.is_finite() {
+            return Err(Error::of_value("result of `**` is too large"));
+        }
+        Ok(result)
+    };
     Ok(Value::Float(match operator {
         Operator::Add => a + b,
         Operator::Subtract => a - b,
         Operator::Multiply => a * b,
-        Operator::Divide if b == 0.0 => return Err(zero()),
+        Operator::Divide | Operator::FloorDivide | Operator::Modulo if b == 0.0 => return Err(zero()),
         Operator::Divide => a / b,
-        Operator::FloorDivide | Operator::Modulo if b == 0.0 => return Err(zero()),
-        Operator::FloorDivide => (a / b).floor(),
-        Operator::Modulo => {
-            let rest = a % b;
-            if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
-        }
+        Operator::FloorDivide => floats_divided(a, b).0,
+        Operator::Modulo => floats_divided(a, b).1,
         Operator::Power if a == 0.0 && b < 0.0 => return Err(zero()),
-        Operator::Power if a < 0.0 && b.fract() != 0.0 => {
+        Operator::Power if a < 0.0 && a.is_finite() && b.is_finite() && b.fract() != 0.0 => {
             return Err(Error::of_value("root of a negative number is a complex number"));
         }
-        Operator::Power => a.powf(b),
+        Operator::Power => finite(a.powf(b))?,
     }))
+}
+
+/// Python's `divmod` of floats: the rest has the sign of the divisor, and the quotient fits the rest.
+fn floats_divided(a: f64, b: f64) -> (f64, f64) {
+    let mut rest = a % b;
+    let mut quotient = (a - rest) / b;
+    if rest == 0.0 {
+        rest = 0.0_f64.copysign(b);
+    } else if (rest < 0.0) != (b < 0.0) {
+        rest += b;
+        quotient -= 1.0;
+    }
+    if quotient == 0.0 {
+        return (0.0_f64.copysign(a / b), rest);
+    }
+    let floor = quotient.floor();
+    (if quotient - floor > 0.5 { floor + 1.0 } else { floor }, rest)
+}
+
+/// The result where all fits 64 bits, which is nearly always.
+fn small_integers(operator: Operator, a: i64, b: i64) -> Option<i64> {
+    match operator {
+        Operator::Add => a.checked_add(b),
+        Operator::Subtract => a.checked_sub(b),
+        Operator::Multiply => a.checked_mul(b),
+        Operator::FloorDivide | Operator::Modulo => {
+            let (quotient, rest) = (a.checked_div(b)?, a.checked_rem(b)?);
+            let (quotient, rest) =
+                if rest != 0 && (rest < 0) != (b < 0) { (quotient - 1, rest + b) } else { (quotient, rest) };
+            Some(if operator == Operator::Modulo { rest } else { quotient })
+        }
+        Operator::Power => a.checked_pow(u32::try_from(b).ok()?),
+        Operator::Divide => None,
+    }
 }
 
 fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Result<Value, Error> {
     let zero = || Error::of_value("division by zero");
+    if b.is_zero() && matches!(operator, Operator::Divide | Operator::FloorDivide | Operator::Modulo) {
+        return Err(zero());
+    }
     Ok(match operator {
         Operator::Add => Value::big(a + b),
         Operator::Subtract => Value::big(a - b),
@@ -163,17 +196,8 @@ fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Result<Value, Error> 
             }
             Value::big(a * b)
         }
-        Operator::Divide => {
-            if b.is_zero() {
-                return Err(zero());
-            }
-            let quotient = a.to_f64().zip(b.to_f64()).map(|(a, b)| a / b);
-            Value::Float(quotient.filter(|q| q.is_finite()).ok_or_else(too_large)?)
-        }
+        Operator::Divide => Value::Float(quotient(a, b)?),
         Operator::FloorDivide | Operator::Modulo => {
-            if b.is_zero() {
-                return Err(zero());
-            }
             let (mut quotient, mut rest) = (a / b, a % b);
             // Python rounds towards minus infinity.
             if !rest.is_zero() && rest.is_negative() != b.is_negative() {
@@ -196,9 +220,37 @@ fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Result<Value, Error> 
                 let (a, b) = a.to_f64().zip(b.to_f64()).ok_or_else(too_large)?;
                 Value::Float(a.powf(b))
             }
+            // One and zero stay small whatever the power.
+            None if a.bits() <= 1 && !a.is_negative() => Value::big(a.clone()),
             None => return Err(too_large()),
         },
     })
+}
+
+/// Integers of any size divided to the nearest float.
+fn quotient(a: &BigInt, b: &BigInt) -> Result<f64, Error> {
+    const EXACT: u64 = 53;
+    if a.bits() <= EXACT && b.bits() <= EXACT {
+        let (a, b) = a.to_f64().zip(b.to_f64()).ok_or_else(too_large)?;
+        return Ok(a / b);
+    }
+    // Enough bits of the quotient to round once: 66, with the last one set where anything was cut off.
+    let wanted = 66 + i64::try_from(b.bits()).unwrap_or(i64::MAX / 4) - i64::try_from(a.bits()).unwrap_or(0);
+    let (up, down) = (u64::try_from(wanted).unwrap_or(0), u64::try_from(-wanted).unwrap_or(0));
+    let (a, b) = (a << up, b << down);
+    let mut quotient = &a / &b;
+    if !(&a % &b).is_zero() && (&quotient % 2_u8).is_zero() {
+        quotient += if quotient.is_negative() { -1 } else { 1 };
+    }
+    let float = quotient.to_f64().unwrap_or(f64::INFINITY);
+    let exponent = i32::try_from(-wanted).unwrap_or(if wanted < 0 { i32::MAX } else { i32::MIN });
+    // In two steps: the power alone may lie outside of what a float holds.
+    let float = float * 2.0_f64.powi(exponent / 2) * 2.0_f64.powi(exponent - exponent / 2);
+    if float.is_finite() {
+        Ok(float)
+    } else {
+        Err(Error::of_value("integer division result too large for a float"))
+    }
 }
 
 pub(crate) fn negate(value: Value) -> Result<Value, Error> {
@@ -220,9 +272,15 @@ pub(crate) fn positive(value: Value) -> Result<Value, Error> {
 }
 
 pub(crate) fn compare(comparison: Comparison, left: &Value, right: &Value) -> Result<bool, Error> {
+    let lenient_allowed = !matches!(
+        comparison,
+        Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual
+    );
     for value in [left, right] {
         // A list may hold what is not there; only the operands themselves must exist.
-        if let Value::Undefined(undefined) = value {
+        if let Value::Undefined(undefined) = value
+            && !(lenient_allowed && lenient::is(value))
+        {
             return Err(undefined.error.clone());
         }
     }
@@ -251,7 +309,11 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
                 other.type_name()
             ))),
         },
-        Value::Map(map) => Ok(map.contains_key(item)),
+        Value::Undefined(_) => Ok(false),
+        Value::Map(map) => {
+            hashable(item)?;
+            Ok(map.contains_key(item))
+        }
         Value::Object(object) => {
             Ok(object.keys().contains(item) || matches!(object.get(item)?, Some(v) if !v.is_undefined()))
         }
@@ -259,6 +321,17 @@ pub(crate) fn contains(container: &Value, item: &Value) -> Result<bool, Error> {
             Some(items) => Ok(items.contains(item)),
             None => Err(Error::of_type(format!("argument of type `{}` is not iterable", other.type_name()))),
         },
+    }
+}
+
+/// An error for what Python takes for no key of a map.
+pub(crate) fn hashable(key: &Value) -> Result<(), Error> {
+    match key {
+        Value::List(_) | Value::Map(_) => {
+            Err(Error::of_type(format!("unhashable type: `{}`", key.type_name())))
+        }
+        Value::Tuple(items) => items.iter().try_for_each(hashable),
+        _ => Ok(()),
     }
 }
 
@@ -301,6 +374,10 @@ pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value, E
             Ok(if matches!(value, Value::Tuple(_)) { Value::tuple(picked) } else { Value::list(picked) })
         }
         Value::Undefined(_) => Ok(value.clone()),
-        other => Ok(Value::undefined(format!("`{} object` cannot be sliced", other.type_name()))),
+        Value::View(view) if view.type_name == "range" => {
+            let picked = pick(view.items.len());
+            Ok(Value::list(picked.into_iter().filter_map(|index| view.items.get(index).cloned()).collect()))
+        }
+        other => Err(Error::of_type(format!("`{}` object cannot be sliced", other.type_name()))),
     }
 }

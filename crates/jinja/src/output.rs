@@ -1,7 +1,9 @@
 //! What a template puts out, and what that is worth: Ansible's conversion of texts that look like
 //! Python literals (ANS-024 to ANS-027).
 
-use kubespray_value::{Error, ErrorKind, Map, Value, literal};
+use kubespray_value::{Error, ErrorKind, Map, Str, Value, literal};
+
+use crate::lenient;
 
 /// Bytes that a template may put out.
 const LARGEST: usize = 16 << 20;
@@ -22,54 +24,74 @@ pub(crate) struct Output {
     single: Option<Value>,
     text: String,
     count: usize,
+    /// Whether any part of it is never a template: then neither is the whole.
+    is_unsafe: bool,
 }
 
 impl Output {
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Error> {
-        self.value(Value::str(text))
+        if self.count == 0 {
+            return self.value(Value::str(text));
+        }
+        self.append(text)
     }
 
     /// Puts a value out.
     pub(crate) fn value(&mut self, value: Value) -> Result<(), Error> {
         let value = printable(value)?;
-        self.count += 1;
-        if self.count == 1 {
+        self.is_unsafe = self.is_unsafe || holds_unsafe(&value);
+        if self.count == 0 {
+            self.count = 1;
             self.single = Some(value);
             return Ok(());
         }
-        if let Some(first) = self.single.take() {
-            self.text = first.to_text();
-        }
         match &value {
-            Value::Str(text) => self.text.push_str(text),
-            other => self.text.push_str(&other.to_text()),
+            Value::Str(text) => self.append(text),
+            other => self.append(&text_of(other)),
         }
+    }
+
+    fn append(&mut self, text: &str) -> Result<(), Error> {
+        self.count += 1;
+        if let Some(first) = self.single.take() {
+            self.text = text_of(&first);
+        }
+        self.text.push_str(text);
         within_limit(self.text.len())
     }
 
     /// The value of the whole. `plain`: a text, whatever it looks like.
     pub(crate) fn finish(self, plain: bool) -> Result<Value, Error> {
-        let Some(value) = self.single else { return Ok(convert(self.text, plain)) };
-        if matches!(&value, Value::Str(text) if text.is_verbatim()) {
-            return Ok(value);
+        let is_unsafe = self.is_unsafe;
+        let value = self.converted(plain);
+        Ok(if is_unsafe { mark_unsafe(value) } else { value })
+    }
+
+    fn converted(self, plain: bool) -> Value {
+        let Some(value) = self.single else { return convert(self.text, plain) };
+        match &value {
+            Value::Str(text) if text.is_verbatim() => value,
+            Value::Str(text) if plain || !looks_like_a_literal(text) => value,
+            // The text of such a list or map reads back as the very same value.
+            Value::List(_) | Value::Map(_) if !plain && reads_back(&value) => value,
+            Value::Bool(_) if !plain => value,
+            _ => convert(text_of(&value), plain),
         }
-        if plain {
-            return Ok(Value::from(value.to_text()));
-        }
-        // The text of such a list or map reads back as the very same value.
-        if matches!(value, Value::List(_) | Value::Map(_)) && reads_back(&value) {
-            return Ok(value);
-        }
-        if let Value::Bool(_) = value {
-            return Ok(value);
-        }
-        Ok(convert(value.to_text(), false))
+    }
+}
+
+/// The text that Ansible makes of a part of the output.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => other.to_text(),
     }
 }
 
 /// What Ansible prints for a value: nothing for null, a list for what can only be gone through.
 fn printable(value: Value) -> Result<Value, Error> {
     match value {
+        Value::Undefined(_) if lenient::is(&value) => Ok(Value::str("")),
         Value::Undefined(undefined) => Err(undefined.error.clone()),
         Value::None => Ok(Value::str("")),
         Value::View(view) => {
@@ -107,6 +129,7 @@ fn check_defined(items: &[Value]) -> Result<(), Error> {
 
 fn check_value(value: &Value) -> Result<(), Error> {
     match value {
+        Value::Undefined(_) if lenient::is(value) => Ok(()),
         Value::Undefined(undefined) => Err(undefined.error.clone()),
         Value::List(items) | Value::Tuple(items) => check_defined(items),
         Value::Map(map) => map.values().try_for_each(check_value),
@@ -116,9 +139,9 @@ fn check_value(value: &Value) -> Result<(), Error> {
 
 fn reads_back(value: &Value) -> bool {
     match value {
-        Value::None | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Str(_) | Value::Bytes(_) => {
-            true
-        }
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Bytes(_) => true,
+        // Inside of a list a text is a text like any other again.
+        Value::Str(text) => !text.is_verbatim(),
         Value::Float(f) => f.is_finite(),
         Value::List(items) | Value::Tuple(items) => items.iter().all(reads_back),
         Value::Map(map) => map.iter().all(|(key, value)| reads_back(key) && reads_back(value)),
@@ -126,9 +149,12 @@ fn reads_back(value: &Value) -> bool {
     }
 }
 
+fn looks_like_a_literal(text: &str) -> bool {
+    text.starts_with(['{', '[']) || text == "True" || text == "False"
+}
+
 fn convert(text: String, plain: bool) -> Value {
-    let looks_like_one = text.starts_with(['{', '[']) || text == "True" || text == "False";
-    if plain || !looks_like_one {
+    if plain || !looks_like_a_literal(&text) {
         return Value::from(text);
     }
     literal::parse(&text, literal::Names::PythonAndJson).unwrap_or_else(|_| Value::from(text))
@@ -139,7 +165,7 @@ pub(crate) fn holds_unsafe(value: &Value) -> bool {
     match value {
         Value::Str(text) => text.is_unsafe(),
         Value::Vault(_) => true,
-        Value::List(items) => items.iter().any(holds_unsafe),
+        Value::List(items) | Value::Tuple(items) => items.iter().any(holds_unsafe),
         Value::Map(map) => map.values().any(holds_unsafe),
         _ => false,
     }
@@ -148,7 +174,11 @@ pub(crate) fn holds_unsafe(value: &Value) -> bool {
 /// Marks all texts of a value.
 pub(crate) fn mark_unsafe(value: Value) -> Value {
     match value {
-        Value::Str(text) => Value::unsafe_str(text.as_str()),
+        Value::Str(text) if text.is_unsafe() => Value::Str(text),
+        Value::Str(text) => {
+            let marked = Str::new_unsafe(text.as_str());
+            Value::Str(if text.is_verbatim() { marked.verbatim() } else { marked })
+        }
         Value::List(items) => Value::list(items.iter().cloned().map(mark_unsafe).collect()),
         Value::Tuple(items) => Value::tuple(items.iter().cloned().map(mark_unsafe).collect()),
         Value::Map(map) => {

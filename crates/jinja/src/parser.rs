@@ -6,6 +6,7 @@ use kubespray_value::Value;
 
 use crate::ast::{Arguments, Comparison, Expr, FILTERED, For, Macro, Name, Node, Operator, Target};
 use crate::lexer::{Kind, Piece, Token};
+use crate::names::free_names;
 use crate::syntax::SyntaxError;
 
 /// Expressions and blocks nested deeper than this are refused: parsing and evaluating recurse once a level.
@@ -17,7 +18,7 @@ const MOST_LINKS: usize = 300;
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 pub(crate) fn parse(text: &str, pieces: Vec<Piece>) -> Result<Vec<Node>> {
-    let mut parser = Blocks { text, pieces: pieces.into_iter(), depth: 0 };
+    let mut parser = Blocks { text, pieces: pieces.into_iter(), depth: 0, counted: (0, 1) };
     let (nodes, _) = parser.until(&[], 0)?;
     Ok(nodes)
 }
@@ -34,6 +35,8 @@ struct Blocks<'a> {
     text: &'a str,
     pieces: std::vec::IntoIter<Piece>,
     depth: usize,
+    /// An offset and its line.
+    counted: (usize, usize),
 }
 
 /// The statement that ended a block: its word and the tokens behind it.
@@ -44,6 +47,13 @@ struct End {
 }
 
 impl Blocks<'_> {
+    /// Line of an offset; lines are counted on from the last one asked for.
+    fn line(&mut self, at: usize) -> usize {
+        let passed = self.text.get(self.counted.0..at).unwrap_or("");
+        self.counted = (self.counted.0.max(at), self.counted.1 + passed.matches('\n').count());
+        self.counted.1
+    }
+
     fn until(&mut self, ends: &[&str], opened_at: usize) -> Result<(Vec<Node>, Option<End>)> {
         self.depth += 1;
         if self.depth > DEEPEST {
@@ -61,7 +71,7 @@ impl Blocks<'_> {
                     if tokens.is_empty() {
                         return Err(SyntaxError::at(self.text, at, "expected an expression, got `}}`"));
                     }
-                    nodes.push(Node::Output(parse_expression(self.text, &tokens)?));
+                    nodes.push(Node::Output(parse_expression(self.text, &tokens)?, self.line(at)));
                 }
                 Piece::Statement(tokens, at) => {
                     let Some(Kind::Name(word)) = tokens.first().map(|token| token.kind.clone()) else {
@@ -103,14 +113,17 @@ impl Blocks<'_> {
                 let parameters = tokens.parameters()?;
                 tokens.finish()?;
                 let body = self.body("endmacro", at)?;
-                Ok(Node::Macro(Arc::new(Macro { name, parameters, body })))
+                Ok(Node::Macro(Arc::new(new_macro(name, parameters, body))))
             }
             "call" => {
                 let parameters =
                     if tokens.peek_operator() == Some("(") { tokens.parameters()? } else { Vec::new() };
-                let call = tokens.whole()?;
+                let Expr::Call(target, arguments) = tokens.whole()? else {
+                    return Err(SyntaxError::at(text, at, "`{% call %}` wants the call of a macro"));
+                };
                 let body = self.body("endcall", at)?;
-                Ok(Node::Call { caller: Arc::new(Macro { name: "caller".into(), parameters, body }), call })
+                let caller = Arc::new(new_macro("caller".into(), parameters, body));
+                Ok(Node::Call { caller, target: *target, arguments })
             }
             "filter" => {
                 let filter = tokens.filters(Expr::Name(FILTERED.into()), true)?;
@@ -169,6 +182,10 @@ impl Blocks<'_> {
     }
 
     fn for_loop(&mut self, tokens: &mut Tokens<'_>, at: usize) -> Result<Node> {
+        let line = self.line(at);
+        if tokens.peek_word() == Some("loop") {
+            return Err(SyntaxError::at(self.text, at, "`loop` cannot be the name of a loop's item"));
+        }
         let target = tokens.target()?;
         if !tokens.eat_word("in") {
             return Err(tokens.unexpected("`in`"));
@@ -182,15 +199,16 @@ impl Blocks<'_> {
             Some(end) if end.word == "else" => self.body("endfor", at)?,
             _ => Vec::new(),
         };
-        Ok(Node::For(Box::new(For { target, items, condition, recursive, body, otherwise })))
+        Ok(Node::For(Box::new(For { line, target, items, condition, recursive, body, otherwise })))
     }
 
     fn set(&mut self, tokens: &mut Tokens<'_>, at: usize) -> Result<Node> {
+        let line = self.line(at);
         let target = tokens.target()?;
         if tokens.eat("=") {
             let value = tokens.tuple()?;
             tokens.finish()?;
-            return Ok(Node::Set { target, value });
+            return Ok(Node::Set { target, value, line });
         }
         let Target::Name(name) = target else { return Err(tokens.unexpected("`=`")) };
         let filter =
@@ -198,6 +216,13 @@ impl Blocks<'_> {
         tokens.finish()?;
         Ok(Node::SetBlock { name, filter, body: self.body("endset", at)? })
     }
+}
+
+fn new_macro(name: Name, parameters: Vec<(Name, Option<Expr>)>, body: Vec<Node>) -> Macro {
+    let used = free_names(&body).all;
+    let uses = |name: &str| used.iter().any(|used| &**used == name);
+    let (takes_rest, takes_named_rest, takes_caller) = (uses("varargs"), uses("kwargs"), uses("caller"));
+    Macro { name, parameters, body, takes_rest, takes_named_rest, takes_caller }
 }
 
 struct Tokens<'a> {
@@ -310,6 +335,9 @@ impl Tokens<'_> {
             self.depth -= 1;
             self.expect(")")?;
             return Ok(target);
+        }
+        if let Some(word @ ("true" | "True" | "false" | "False" | "none" | "None")) = self.peek_word() {
+            return Err(self.unexpected(&format!("a name, `{word}` is a constant")));
         }
         let name = self.name()?;
         if self.eat(".") { Ok(Target::Attribute(name, self.name()?)) } else { Ok(Target::Name(name)) }
@@ -629,33 +657,43 @@ impl Tokens<'_> {
         }
     }
 
+    /// What stands in square brackets: a key, several (which make a tuple), or a slice.
     fn subscript(&mut self, value: Expr) -> Result<Expr> {
         let mut parts: [Option<Box<Expr>>; 3] = [None, None, None];
         let mut index = 0;
+        let ends = |parser: &Self| matches!(parser.peek_operator(), Some("]" | ":"));
         loop {
-            if self.eat("]") {
+            if !ends(self)
+                && let Some(part) = parts.get_mut(index)
+            {
+                *part = Some(Box::new(self.expression()?));
+            }
+            if !self.eat(":") {
                 break;
             }
-            if self.eat(":") {
-                index += 1;
-                if index > 2 {
-                    return Err(self.unexpected("`]`"));
-                }
-                continue;
-            }
-            let expr = self.tuple()?;
-            match parts.get_mut(index) {
-                Some(part @ None) => *part = Some(Box::new(expr)),
-                _ => return Err(self.unexpected("`]`")),
+            index += 1;
+            if index > 2 {
+                return Err(self.unexpected("`]`"));
             }
         }
         if index > 0 {
+            self.expect("]")?;
             return Ok(Expr::Slice(Box::new(value), parts));
         }
-        match parts {
-            [Some(item), ..] => Ok(Expr::Item(Box::new(value), item)),
-            _ => Err(self.unexpected("an expression")),
+        let [Some(first), ..] = parts else { return Err(self.unexpected("an expression")) };
+        let mut keys = vec![*first];
+        while self.eat(",") {
+            keys.push(self.expression()?);
         }
+        self.expect("]")?;
+        let key = match keys.pop() {
+            Some(only) if keys.is_empty() => only,
+            last => {
+                keys.extend(last);
+                Expr::Tuple(keys)
+            }
+        };
+        Ok(Expr::Item(Box::new(value), Box::new(key)))
     }
 
     fn arguments(&mut self) -> Result<Arguments> {

@@ -17,16 +17,25 @@ impl Syntax {
 
     /// The options of a line `#jinja2: name: value, …` laid over these.
     pub(crate) fn with_header(mut self, header: &str) -> Result<Self, SyntaxError> {
+        let refused = |message: String| SyntaxError { message, line: 1, column: 1 };
         for pair in header.split(',') {
-            let (name, value) = pair.split_once(':').unwrap_or((pair, ""));
-            let value = matches!(value.trim(), "True" | "true");
+            let Some((name, value)) = pair.split_once(':') else {
+                return Err(refused(format!("`{}` in the line `#jinja2:` has no colon", pair.trim())));
+            };
+            let on = matches!(value.trim(), "True" | "1");
             match name.trim() {
-                "trim_blocks" => self.trim_blocks = value,
-                "lstrip_blocks" => self.lstrip_blocks = value,
-                other => {
-                    let message = format!("option `{other}` of a line `#jinja2:` is not supported");
-                    return Err(SyntaxError { message, line: 1, column: 1 });
+                "trim_blocks" => self.trim_blocks = on,
+                "lstrip_blocks" => self.lstrip_blocks = on,
+                // Ansible puts line breaks at the end back anyway.
+                "keep_trailing_newline" => {}
+                name if name.ends_with("_string")
+                    || name.ends_with("_prefix")
+                    || name == "newline_sequence" =>
+                {
+                    return Err(refused(format!("option `{name}` of a line `#jinja2:` is not supported")));
                 }
+                // Ansible warns of options that Jinja does not have and goes on.
+                _ => {}
             }
         }
         Ok(self)

@@ -8,9 +8,10 @@ use crate::ast::{Expr, Name, Node};
 use crate::call::Context;
 use crate::evaluator::Evaluator;
 use crate::lexer::{self, Piece};
+use crate::names::{self, Names};
 use crate::output::{Output, mark_unsafe};
+use crate::parser;
 use crate::syntax::{Syntax, SyntaxError};
-use crate::{names, parser};
 
 /// What the first line of a template may start with to change how the rest is read.
 const HEADER: &str = "#jinja2:";
@@ -24,9 +25,10 @@ pub struct Template {
 #[derive(Debug)]
 struct Inner {
     nodes: Vec<Node>,
-    names: Vec<Name>,
+    names: Names,
     single_name: Option<Name>,
     trailing_line_breaks: usize,
+    many_lines: bool,
 }
 
 impl Template {
@@ -47,11 +49,7 @@ impl Template {
         };
         let nodes = parser::parse(source, lexer::lex(source, syntax)?)?;
         let single_name = match nodes.as_slice() {
-            // Exactly `{{ name }}`, nothing else around it but one line break.
-            [Node::Output(Expr::Name(name))] if source.starts_with("{{") && source.ends_with("}}") => {
-                let inner = source.trim_start_matches('{').trim_end_matches('}').trim();
-                (inner == &**name).then(|| name.clone())
-            }
+            [Node::Output(Expr::Name(name), _)] if is_single(text, name) => Some(name.clone()),
             _ => None,
         };
         Ok(Self {
@@ -59,6 +57,7 @@ impl Template {
                 names: names::free_names(&nodes),
                 single_name,
                 trailing_line_breaks: line_breaks_at_end(text),
+                many_lines: source.contains('\n'),
                 nodes,
             }),
         })
@@ -70,11 +69,15 @@ impl Template {
         let mut pieces = lexer::lex(&wrapped, Syntax::ANSIBLE)?;
         match (pieces.pop(), pieces.is_empty()) {
             (Some(Piece::Output(tokens, _)), true) if !tokens.is_empty() => {
-                let nodes = vec![Node::Output(parser::parse_expression(&wrapped, &tokens)?)];
-                let names = names::free_names(&nodes);
-                Ok(Self {
-                    inner: Arc::new(Inner { nodes, names, single_name: None, trailing_line_breaks: 0 }),
-                })
+                let nodes = vec![Node::Output(parser::parse_expression(&wrapped, &tokens)?, 1)];
+                let inner = Inner {
+                    names: names::free_names(&nodes),
+                    nodes,
+                    single_name: None,
+                    trailing_line_breaks: 0,
+                    many_lines: false,
+                };
+                Ok(Self { inner: Arc::new(inner) })
             }
             _ => Err(SyntaxError::at(text, 0, "not an expression")),
         }
@@ -82,7 +85,7 @@ impl Template {
 
     /// The names it looks up outside of itself, in order.
     pub fn names(&self) -> &[Arc<str>] {
-        &self.inner.names
+        &self.inner.names.all
     }
 
     /// The name, where the template is `{{ name }}` and nothing else.
@@ -102,14 +105,16 @@ impl Template {
     }
 
     fn render_with(&self, context: &Context<'_>, plain: bool) -> Result<Value, Error> {
-        let mut evaluator = Evaluator::new(context, &self.inner.names)?;
+        let inner = &*self.inner;
+        let mut evaluator = Evaluator::new(context, &inner.names, plain, inner.many_lines)?;
         let mut out = Output::default();
-        evaluator.run(&self.inner.nodes, &mut out)?;
+        evaluator.run(&inner.nodes, &mut out)?;
         let mut value = out.finish(plain)?;
         if let Value::Str(text) = &value {
-            let missing = self.inner.trailing_line_breaks.saturating_sub(line_breaks_at_end(text));
+            let missing = inner.trailing_line_breaks.saturating_sub(line_breaks_at_end(text));
             if missing > 0 {
-                value = Value::from(format!("{}{}", text.as_str(), "\n".repeat(missing)));
+                let longer = format!("{}{}", text.as_str(), "\n".repeat(missing));
+                value = if text.is_unsafe() { Value::unsafe_str(longer) } else { Value::from(longer) };
             }
         }
         Ok(if evaluator.is_unsafe { mark_unsafe(value) } else { value })
@@ -118,10 +123,18 @@ impl Template {
     /// Evaluates the expression of [`Template::parse_expression`] to its value, unconverted.
     pub fn evaluate(&self, context: &Context<'_>) -> Result<Value, Error> {
         match self.inner.nodes.as_slice() {
-            [Node::Output(expr)] => Evaluator::new(context, &self.inner.names)?.expr(expr),
+            [Node::Output(expr, _)] => Evaluator::new(context, &self.inner.names, false, false)?.expr(expr),
             _ => self.render(context),
         }
     }
+}
+
+/// Ansible's `SINGLE_VAR`: the whole text is `{{ name }}` with blanks around the name at most, and one line
+/// break at the end.
+fn is_single(text: &str, name: &str) -> bool {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let inner = text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    inner.is_some_and(|inner| inner.trim() == name)
 }
 
 fn line_breaks_at_end(text: &str) -> usize {

@@ -291,12 +291,24 @@ fn a_cluster_without_a_control_plane_is_not_valid() {
 }
 
 #[test]
+fn a_mistyped_filter_or_test_is_pointed_out() {
+    let vars = "a: \"{{ 'x' | uper }}\"\nb: \"{{ 1 is definde }}\"\n";
+    let folder = folder(&[("hosts.yaml", EIGHT_NODES), ("group_vars/all.yml", vars)]);
+    for (name, near) in [("a", "`upper`"), ("b", "`defined`")] {
+        let run = kubespray(folder.path(), &["vars", "get", name, "-i", "hosts.yaml", "--host", "node10-2"]);
+        assert!(run.err.contains(&format!("did you mean {near}?")), "{}", run.err);
+    }
+}
+
+#[test]
 fn ignored_checks_are_reported_and_only_those_are_ignored() {
     let hosts = "all: {children: {kube_control_plane: {hosts: {a: , b: }}, etcd: {hosts: {a: , b: }}}}\n";
     let folder = folder(&[("hosts.yaml", hosts), ("group_vars/all.yml", "dns_mode: bind\n")]);
     let found = |arguments: &[&str]| {
-        let run =
-            kubespray(folder.path(), &[&["validate", "-i", "hosts.yaml", "--output", "json"], arguments].concat());
+        let run = kubespray(
+            folder.path(),
+            &[&["validate", "-i", "hosts.yaml", "--output", "json"], arguments].concat(),
+        );
         let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
         let problems = json["problems"].as_array().unwrap().clone();
         let ids: Vec<String> =

@@ -3,7 +3,6 @@
 use kubespray_jinja::{Args, Context};
 use kubespray_value::{Error, Value};
 
-use crate::printf;
 use crate::support::{need_str, within_limit};
 
 #[derive(Default)]
@@ -161,7 +160,7 @@ fn numbers(options: Options) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     let mut number = start;
     for _ in 0..count {
-        all.push(Value::str(printf::format(&format, &Value::Int(number))?));
+        all.push(Value::str(kubespray_jinja::printf(&format, &Value::Int(number))?));
         number = number.saturating_add(stride);
     }
     Ok(all)

@@ -4,7 +4,8 @@ use kubespray_value::{Error, Value};
 use num_bigint::BigInt;
 use num_traits::{FromPrimitive, Signed};
 
-use crate::support::{entry, is_mapping, need_float, within_limit};
+use crate::format::within_limit;
+use crate::operators::float_of;
 
 #[derive(Default)]
 struct Spec {
@@ -38,8 +39,23 @@ impl Arguments<'_> {
     }
 }
 
-/// `template % values`: a tuple holds several values, a map named ones, anything else is one value.
-pub(crate) fn format(template: &str, values: &Value) -> Result<String, Error> {
+fn is_mapping(value: &Value) -> bool {
+    matches!(value, Value::Map(_) | Value::Object(_))
+}
+
+fn entry(value: &Value, key: &Value) -> Result<Option<Value>, Error> {
+    match value {
+        Value::Map(map) => Ok(map.get(key).cloned()),
+        Value::Object(object) => object.get(key),
+        _ => Ok(None),
+    }
+}
+
+/// Python's `template % values`: a tuple holds several values, a map named ones, anything else is one value.
+///
+/// # Errors
+/// Too few or too many values, and values that do not fit their place.
+pub fn printf(template: &str, values: &Value) -> Result<String, Error> {
     let tuple = match values {
         Value::Tuple(items) => Some(items.as_slice()),
         _ => None,
@@ -177,7 +193,12 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, Error> {
             integer(&int, digits, if spec.alternate { prefix } else { "" }, spec)
         }
         'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
-            let float = need_float(value, &format!("the value of `%{kind}`"))?;
+            let float = float_of(value)?.ok_or_else(|| {
+                Error::of_type(format!(
+                    "the value of `%{kind}` must be a number, not `{}`",
+                    value.type_name()
+                ))
+            })?;
             let text = real(kind, float.abs(), spec);
             let sign = sign(float.is_sign_negative() && !float.is_nan(), spec);
             pad(&sign, &text, spec, float.is_finite())

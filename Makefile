@@ -15,4 +15,5 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench:
+	cargo bench --package kubespray-spec
 	./scripts/bench

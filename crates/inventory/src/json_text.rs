@@ -98,10 +98,11 @@ fn write_map(map: &Map, level: usize, out: &mut String) {
         return out.push_str("{}");
     }
     let mut entries: Vec<(&Value, &Value)> = map.iter().collect();
-    // Keys that Python cannot compare stay in their order.
-    let sortable = entries.windows(2).all(|pair| matches!(pair, [a, b] if a.0.compare(b.0).is_ok()));
-    if sortable {
-        entries.sort_by(|a, b| a.0.compare(b.0).unwrap_or(std::cmp::Ordering::Equal));
+    if entries.iter().all(|(key, _)| key.as_str().is_some()) {
+        entries.sort_by_key(|(key, _)| key.as_str());
+    } else if let Ok(sorted) = kubespray_value::sort(&entries, &|a, b| a.0.compare(b.0)) {
+        // Keys that Python cannot compare stay in their order.
+        entries = sorted;
     }
     out.push('{');
     for (index, (key, value)) in entries.into_iter().enumerate() {
@@ -120,6 +121,20 @@ fn write_map(map: &Map, level: usize, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_several_types_are_no_problem() {
+        let nan = Value::Float(f64::NAN);
+        for other in [Value::Int(5), nan, Value::tuple(vec![Value::Int(1)])] {
+            let texts = (0..60).map(|number| Value::from(format!("k{}", number * 7 % 60)));
+            let mut keys: Vec<Value> = texts.collect();
+            keys.insert(23, other);
+            let map: Map = keys.iter().map(|key| (key.clone(), Value::None)).collect();
+            let mut out = String::new();
+            write_map(&map, 0, &mut out);
+            assert_eq!(out.matches(": null").count(), keys.len());
+        }
+    }
 
     #[test]
     fn looks_as_in_ansible() {

@@ -87,16 +87,13 @@ impl Site {
         }
     }
 
-    fn expected(&self, host: usize) -> BTreeMap<String, String> {
-        let mut out = BTreeMap::new();
-        for name in VARIABLES {
-            let setting = self.set.iter().filter(|(_, vars)| vars.contains_key(name));
-            let seen = setting.filter_map(|(place, vars)| Some((self.rank(*place, host)?, vars[name])));
-            if let Some((_, value)) = seen.max() {
-                out.insert(name.to_owned(), value.to_string());
-            }
-        }
-        out
+    /// The values that a host is given for a variable, lowest rank first: the last one counts.
+    fn expected(&self, host: usize, name: &str) -> Vec<String> {
+        let setting = self.set.iter().filter_map(|(place, vars)| Some((place, vars.get(name)?)));
+        let mut seen: Vec<_> =
+            setting.filter_map(|(place, value)| Some((self.rank(*place, host)?, value))).collect();
+        seen.sort_unstable();
+        seen.iter().map(|(_, value)| value.to_string()).collect()
     }
 
     fn source(&self) -> String {
@@ -212,10 +209,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_highest_rank_wins(site in site()) {
+    fn every_definition_stands_at_its_rank(site in site()) {
         let inventory = site.load();
-        for (host, name) in HOSTS.iter().enumerate() {
-            prop_assert_eq!(seen(&inventory, name), site.expected(host), "{} of\n{}", name, site.source());
+        for (host, host_name) in HOSTS.iter().enumerate() {
+            let layers = inventory.layers(host_name);
+            for name in VARIABLES {
+                let given = layers.iter().filter_map(|layer| layer.vars.get(name));
+                let given: Vec<String> = given.map(|found| found.value.to_text()).collect();
+                prop_assert_eq!(given, site.expected(host, name), "{} {}\n{}", host_name, name, site.source());
+            }
         }
     }
 

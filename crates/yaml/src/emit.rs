@@ -3,7 +3,7 @@
 //! Ansible's dumper represents values as PyYAML's safe dumper does and writes through libyaml 0.2.5; its
 //! choice of styles, its line folding and its indentation are reproduced here.
 
-use kubespray_value::{Error, ErrorKind, Map, Value, float_text};
+use kubespray_value::{Error, ErrorKind, Map, Value, float_text, sort};
 
 use crate::layout::{Flow, Layout};
 use crate::scalar::{Scalar, is_break, is_printable};
@@ -259,15 +259,7 @@ impl Writer<'_> {
         if !self.layout.sort_keys {
             return entries;
         }
-        let mut sorted = entries.clone();
-        let mut comparable = true;
-        sorted.sort_by(|a, b| {
-            a.0.compare(b.0).unwrap_or_else(|_| {
-                comparable = false;
-                std::cmp::Ordering::Equal
-            })
-        });
-        if comparable { sorted } else { entries }
+        sort(&entries, &|a, b| a.0.compare(b.0)).unwrap_or(entries)
     }
 
     fn in_brackets(

@@ -313,3 +313,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn keys_that_cannot_be_compared_are_written_in_their_order() {
+    let keys: Vec<String> = (0..40)
+        .map(|number| if number == 17 { "5".to_owned() } else { format!("k{}", number * 7 % 40) })
+        .collect();
+    let text: String = keys.iter().map(|key| [key, ": 1\n"].concat()).collect();
+    let value = kubespray_yaml::read(&text).unwrap();
+    assert_eq!(kubespray_yaml::emit(&value, &kubespray_yaml::Layout::YAML).unwrap(), text);
+}

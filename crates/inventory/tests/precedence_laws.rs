@@ -137,8 +137,9 @@ impl Site {
             if !vars.is_empty() {
                 let path = folder.join(path);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                let text: String = vars.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-                std::fs::write(path, text).unwrap();
+                let lines: Vec<String> =
+                    vars.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                std::fs::write(path, lines.join("\n")).unwrap();
             }
         }
         let path = folder.join("hosts.yaml");
@@ -159,7 +160,7 @@ impl Site {
 fn seen(inventory: &Inventory, host: &str) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     for layer in inventory.layers(host) {
-        out.extend(layer.vars.iter().map(|(name, found)| (name.to_string(), found.value.to_text())));
+        out.extend(layer.vars.iter().map(|(name, found)| (String::from(&**name), found.value.to_text())));
     }
     out
 }

@@ -321,5 +321,6 @@ fn keys_that_cannot_be_compared_are_written_in_their_order() {
         .collect();
     let text: String = keys.iter().map(|key| [key, ": 1\n"].concat()).collect();
     let value = kubespray_yaml::read(&text).unwrap();
-    assert_eq!(kubespray_yaml::emit(&value, &kubespray_yaml::Layout::YAML).unwrap(), text);
+    let written = kubespray_yaml::emit(&value, &kubespray_yaml::Layout::YAML).unwrap();
+    assert_eq!(kubespray_yaml::read(&written).unwrap().repr(), value.repr());
 }

@@ -1,0 +1,64 @@
+//! The programs that are brought to hosts.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use kubespray_resource::Digest;
+
+use crate::Disconnect;
+
+/// One program: read once, compressed once, shared between all hosts.
+#[derive(Clone, Debug)]
+pub(crate) struct Helper {
+    /// The digest of its bytes.
+    pub(crate) digest: Digest,
+    /// Its bytes.
+    pub(crate) raw: Arc<[u8]>,
+    /// Its bytes in gzip.
+    pub(crate) gzip: Arc<[u8]>,
+}
+
+/// The programs by architecture, as `uname -m` names it.
+#[derive(Debug)]
+pub(crate) struct Helpers {
+    paths: BTreeMap<String, PathBuf>,
+    read: Mutex<Option<Arc<BTreeMap<String, Helper>>>>,
+}
+
+impl Helpers {
+    pub(crate) fn new(paths: BTreeMap<String, PathBuf>) -> Self {
+        Self { paths, read: Mutex::new(None) }
+    }
+
+    /// All of them. The first caller reads and compresses while the others wait.
+    pub(crate) fn all(&self) -> Result<Arc<BTreeMap<String, Helper>>, Disconnect> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(helpers) = read.as_ref() {
+            return Ok(Arc::clone(helpers));
+        }
+        let mut helpers = BTreeMap::new();
+        for (arch, path) in &self.paths {
+            // Compressing takes more stack than a thread of a connection has.
+            let loaded = thread::scope(|scope| scope.spawn(|| load(path)).join());
+            let helper =
+                loaded.unwrap_or_else(|_| Err(io::Error::other("compressing failed"))).map_err(|error| {
+                    Disconnect::HelperUnreadable { reason: format!("`{}`: {error}", path.display()) }
+                })?;
+            helpers.insert(arch.clone(), helper);
+        }
+        Ok(Arc::clone(read.insert(Arc::new(helpers))))
+    }
+}
+
+fn load(path: &Path) -> io::Result<Helper> {
+    let raw = std::fs::read(path)?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&raw)?;
+    let gzip = encoder.finish()?;
+    Ok(Helper { digest: Digest::of(&raw), raw: raw.into(), gzip: gzip.into() })
+}

@@ -136,7 +136,7 @@ fn proxy(bastion: &Bastion, target: &Target, options: &SshOptions) -> Result<Vec
     let escape =
         |word: &String| if word == "[%h]:%p" { quote(word) } else { quote(&word.replace('%', "%%")) };
     let command = words.iter().map(escape).collect::<Vec<_>>().join(" ");
-    Ok(vec!["-o".to_owned(), format!("ProxyCommand=exec {command}")])
+    Ok(vec!["-o".to_owned(), format!("ProxyCommand={command}")])
 }
 
 /// A word for a POSIX shell.
@@ -229,7 +229,7 @@ mod tests {
         target.key_file = Some("/keys/a 1%".into());
         let with_key = joined(&target, &options);
         let command = format!(
-            "-o ProxyCommand=exec 'ssh' '-W' '[%h]:%p' '-o' 'BatchMode=yes' {} '-i' '/keys/a 1%%' '-p' '22' '-l' \
+            "-o ProxyCommand='ssh' '-W' '[%h]:%p' '-o' 'BatchMode=yes' {} '-i' '/keys/a 1%%' '-p' '22' '-l' \
              'jump' '--' 'fe80::1'",
             strict.split(' ').map(quote).collect::<Vec<_>>().join(" ")
         );

@@ -44,7 +44,8 @@ pub(crate) fn command(nonce: &str, root: &Become, digests: &str, folders: &[Stri
     let folders = folders.join(" ").replace("NONCE", nonce);
     let script = one_line(SCRIPT);
     let words = ["kubespray", how, nonce, &script, digests, &folders].map(quote).join(" ");
-    format!("/bin/sh -c {} {words}", quote(WRAPPER))
+    // `exec`: the login shell need not stay.
+    format!("exec /bin/sh -c {} {words}", quote(WRAPPER))
 }
 
 /// The script without comments and line ends, which not every login shell takes in a quoted word.

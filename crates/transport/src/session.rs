@@ -280,6 +280,7 @@ impl<'a> Session<'a> {
         };
         let need_kib = (helper.raw.len() as u64).div_ceil(1024);
         if !ready.folder {
+            self.last_words();
             let full = is_full(&self.stderr_text());
             return Err(if full {
                 Disconnect::NoSpace { free_kib: None, need_kib }

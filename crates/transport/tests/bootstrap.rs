@@ -486,3 +486,35 @@ fn this_machine_is_a_host_too() {
     let session = Session::new(&Local::new("/bin/false"), &target());
     assert!(matches!(session.down(), Disconnect::Lost { .. }));
 }
+
+#[test]
+fn the_password_of_the_login_goes_by_a_private_file() {
+    if !is_root() {
+        return;
+    }
+    let mut lab = Lab::new();
+    // What our binary does: the file's name is in the environment, the password is not.
+    lab.options.askpass = lab.path("askpass");
+    program(&lab.path("askpass"), "tail -n 1 \"$KUBESPRAY_ASKPASS_FILE\"");
+    let log = text(&lab.path("log"));
+    let before = format!(
+        "env > {log}; echo \"$@\" >> {log}; ls -l \"$KUBESPRAY_ASKPASS_FILE\" >> {log}\n\
+         [ \"$SSH_ASKPASS_REQUIRE\" = force ] || exit 255\n\
+         [ \"$($SSH_ASKPASS prompt)\" = 'log in' ] || {{ echo 'Permission denied (password).' >&2; exit 255; }}"
+    );
+    lab.ssh("sh", &before);
+    let mut target = target();
+    target.password = Some(Password::new("log in"));
+    let mut session = lab.connect(&target);
+    session.up();
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(!log.contains("log in"), "{log}");
+    assert!(log.contains("-rw------- ") && log.contains("BatchMode=no"), "{log}");
+    let file = log.lines().find_map(|line| line.strip_prefix("KUBESPRAY_ASKPASS_FILE=")).unwrap();
+    assert!(!fs::exists(file).unwrap(), "the file goes after the login");
+    session.connection.close();
+    assert_eq!(session.down(), Disconnect::Ended);
+
+    target.password = Some(Password::new("wrong"));
+    assert!(matches!(lab.refused(&target), Disconnect::AuthenticationFailed { .. }));
+}

@@ -153,8 +153,8 @@ mod tests {
                 "channel 0: open failed: administratively prohibited: open failed\r\nstdio forwarding failed",
                 "ForwardingForbidden",
             ),
-            ("/root/.ssh/config: line 3: Bad configuration option: foo", "SshUnusable"),
-            ("Bad owner or permissions on /root/.ssh/config", "SshUnusable"),
+            ("/home/me/.ssh/config: line 3: Bad configuration option: foo", "SshUnusable"),
+            ("Bad owner or permissions on /home/me/.ssh/config", "SshUnusable"),
             ("Welcome to Debian", ""),
         ] {
             assert_eq!(kind(text), expected, "{text}");
@@ -164,11 +164,11 @@ mod tests {
     #[test]
     fn a_changed_key_names_its_line() {
         let text = "@@@@@@@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
-            Add correct host key in /root/.ssh/known_hosts to get rid of this message.\r\n\
-            Offending ECDSA key in /root/.ssh/known_hosts:12\r\n\
+            Add correct host key in /home/me/.ssh/known_hosts to get rid of this message.\r\n\
+            Offending ECDSA key in /home/me/.ssh/known_hosts:12\r\n\
             Host key for 10.0.0.1 has changed and you have requested strict checking.\r\n\
             Host key verification failed.\r\n";
-        let line = Some("/root/.ssh/known_hosts:12".to_owned());
+        let line = Some("/home/me/.ssh/known_hosts:12".to_owned());
         assert_eq!(classify_ssh(text, 10), Some(Disconnect::HostKeyChanged { line }));
     }
 

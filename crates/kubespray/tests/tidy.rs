@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-variables", &["diagnostics", "filters", "inventory", "jinja", "value", "yaml"]),
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
     ("kubespray-resource", &[]),
-    ("kubespray-planner", &["resource"]),
+    ("kubespray-planner", &["diagnostics", "resource", "spec"]),
     ("kubespray-history", &["resource"]),
     ("kubespray-interface", &["resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),

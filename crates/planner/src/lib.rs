@@ -7,7 +7,9 @@ mod diff;
 mod graph;
 mod lint;
 mod make;
+mod preflight;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
+pub use preflight::{HostSeen, node_facts, preflight};

@@ -13,46 +13,24 @@ const REMOVED: &[&str] = &["kubelet_static_pod_path", "eviction_hard_control_pla
 const BOOLEANS: &[&str] =
     &["download_run_once", "download_always_pull", "helm_enabled", "openstack_lbaas_enabled"];
 
-/// What is one value for the whole cluster.
-const CHOICES: &[(&str, &str, &[&str])] = &[
-    (
-        "VAL-020",
-        "kube_network_plugin",
-        &[
-            "calico",
-            "flannel",
-            "cloud",
-            "cilium",
-            "cni",
-            "kube-ovn",
-            "kube-router",
-            "macvlan",
-            "custom_cni",
-            "none",
-        ],
-    ),
-    ("VAL-021", "dns_mode", &["coredns", "coredns_dual", "manual", "none"]),
-    ("VAL-022", "kube_proxy_mode", &["iptables", "ipvs", "nftables"]),
-    ("VAL-023", "cert_management", &["script", "none"]),
-    ("VAL-024", "resolvconf_mode", &["docker_dns", "host_resolvconf", "none"]),
-    ("VAL-025", "etcd_deployment_type", &["host", "docker", "kubeadm"]),
-    ("VAL-027", "container_manager", &["docker", "crio", "containerd"]),
-];
-
 pub(super) fn check(look: &Look<'_>, report: &mut Report) {
     val_003_removed_variables_are_gone(look, report);
     val_005_switches_are_booleans(look, report);
-    for (id, name, allowed) in CHOICES {
-        look.choice(id, name, allowed, report);
-    }
+    val_020_the_network_plugin_is_known(look, report);
+    val_021_the_dns_mode_is_known(look, report);
+    val_022_the_proxy_mode_is_known(look, report);
+    val_023_the_maker_of_certificates_is_known(look, report);
+    val_024_the_mode_of_resolvers_is_known(look, report);
+    val_025_the_deployment_of_etcd_is_known(look, report);
     val_026_docker_runs_etcd_in_docker(look, report);
+    val_027_the_container_engine_is_known(look, report);
 }
 
 /// What may differ between hosts.
 pub(super) fn check_host(look: &Look<'_>, report: &mut Report) {
     val_w01_a_network_is_configured(look, report);
     val_w02_dual_stack_has_new_names(look, report);
-    look.choice("VAL-010", "cloud_provider", &["", "external"], report);
+    val_010_the_cloud_provider_is_known(look, report);
     val_011_cloud_controller_is_known(look, report);
     val_028_downloads_of_localhost_run_once(look, report);
     val_029_kata_is_not_for_docker(look, report);
@@ -100,11 +78,55 @@ fn val_005_switches_are_booleans(look: &Look<'_>, report: &mut Report) {
     }
 }
 
+fn val_010_the_cloud_provider_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-010", "cloud_provider", &["", "external"], report);
+}
+
 fn val_011_cloud_controller_is_known(look: &Look<'_>, report: &mut Report) {
     if look.is("cloud_provider", "external") {
         let known = ["hcloud", "huaweicloud", "oci", "openstack", "vsphere", "manual"];
         look.choice("VAL-011", "external_cloud_provider", &known, report);
     }
+}
+
+fn val_020_the_network_plugin_is_known(look: &Look<'_>, report: &mut Report) {
+    let known = [
+        "calico",
+        "flannel",
+        "cloud",
+        "cilium",
+        "cni",
+        "kube-ovn",
+        "kube-router",
+        "macvlan",
+        "custom_cni",
+        "none",
+    ];
+    look.choice("VAL-020", "kube_network_plugin", &known, report);
+}
+
+fn val_021_the_dns_mode_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-021", "dns_mode", &["coredns", "coredns_dual", "manual", "none"], report);
+}
+
+fn val_022_the_proxy_mode_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-022", "kube_proxy_mode", &["iptables", "ipvs", "nftables"], report);
+}
+
+fn val_023_the_maker_of_certificates_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-023", "cert_management", &["script", "none"], report);
+}
+
+fn val_024_the_mode_of_resolvers_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-024", "resolvconf_mode", &["docker_dns", "host_resolvconf", "none"], report);
+}
+
+fn val_025_the_deployment_of_etcd_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-025", "etcd_deployment_type", &["host", "docker", "kubeadm"], report);
+}
+
+fn val_027_the_container_engine_is_known(look: &Look<'_>, report: &mut Report) {
+    look.choice("VAL-027", "container_manager", &["docker", "crio", "containerd"], report);
 }
 
 fn val_026_docker_runs_etcd_in_docker(look: &Look<'_>, report: &mut Report) {

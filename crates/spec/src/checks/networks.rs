@@ -49,10 +49,8 @@ pub(super) fn check(look: &Look<'_>, report: &mut Report) -> Networks {
         if !look.is_true(family.switch) {
             continue;
         }
-        let [services_id, pods_id, ..] = family.ids;
-        // VAL-012, VAL-016, VAL-013, VAL-017
-        let services = is_a_network(look, services_id, family.services, family, report);
-        let pods = is_a_network(look, pods_id, family.pods, family, report);
+        let services = val_012_016_services_have_a_network(look, family, report);
+        let pods = val_013_017_pods_have_a_network(look, family, report);
         if let (Some(services), Some(pods)) = (services, pods) {
             val_014_018_pods_and_services_are_apart(look, family, services, pods, report);
         }
@@ -93,6 +91,20 @@ pub(super) fn read_network(
             .hint(format!("write `{name}: {}`", network.trunc()))));
     }
     Some(Ok(network))
+}
+
+fn val_012_016_services_have_a_network(
+    look: &Look<'_>,
+    family: &Family,
+    report: &mut Report,
+) -> Option<IpNet> {
+    let [id, ..] = family.ids;
+    is_a_network(look, id, family.services, family, report)
+}
+
+fn val_013_017_pods_have_a_network(look: &Look<'_>, family: &Family, report: &mut Report) -> Option<IpNet> {
+    let [_, id, ..] = family.ids;
+    is_a_network(look, id, family.pods, family, report)
 }
 
 fn is_a_network(

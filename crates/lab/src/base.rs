@@ -87,7 +87,7 @@ pub(crate) fn base_root(folder: &Path) -> Result<PathBuf, LabError> {
 
 fn key() -> String {
     let digest = Sha256::digest(format!("{RECIPE} {SUITE} {INIT} {}", PACKAGES.join(" ")));
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(6).fold(String::new(), |key, byte| format!("{key}{byte:02x}"))
 }
 
 fn finish_root(root: &Path) -> Result<(), LabError> {

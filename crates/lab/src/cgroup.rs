@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::LabError;
 use crate::files::{at, make_folder, read};
 use crate::state::HostState;
@@ -16,7 +18,7 @@ pub(crate) const WATCH: &str = "watch";
 pub(crate) const MACHINE: &str = "machine";
 
 /// Where controllers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Layout {
     /// All in one hierarchy of version 2.
     Unified,
@@ -24,8 +26,8 @@ pub(crate) enum Layout {
     Legacy,
 }
 
-/// The mounted hierarchies, each with the cgroup below which hosts go.
-fn hierarchies() -> Result<(Layout, Vec<PathBuf>), LabError> {
+/// The layout, and in each mounted hierarchy the cgroup below which hosts go.
+pub(crate) fn hierarchies() -> Result<(Layout, Vec<PathBuf>), LabError> {
     let mounts = read(Path::new("/proc/self/mounts"))?;
     let own = read(Path::new("/proc/self/cgroup"))?;
     Ok(parse(&mounts, &own))
@@ -60,25 +62,22 @@ fn parse(mounts: &str, own: &str) -> (Layout, Vec<PathBuf>) {
     (layout, folders)
 }
 
-/// Makes the host's cgroups, and gives the layout with the files that move a process into `WATCH` or `MACHINE`.
-pub(crate) fn make(host: &HostState) -> Result<(Layout, Vec<PathBuf>), LabError> {
-    let (layout, parents) = hierarchies()?;
-    let mut folders = Vec::new();
-    for parent in parents {
-        let folder = parent.join(&host.cgroup);
+/// Makes the host's cgroups.
+pub(crate) fn make(layout: Layout, host: &HostState) -> Result<(), LabError> {
+    for folder in &host.cgroups {
+        let parent = folder.parent().unwrap_or(folder);
         if layout == Layout::Unified {
-            give_controllers(&parent);
+            give_controllers(parent);
         }
-        prepare(&parent, &folder)?;
+        prepare(parent, folder)?;
         if layout == Layout::Unified {
-            give_controllers(&folder);
+            give_controllers(folder);
         }
         for child in [WATCH, MACHINE] {
-            prepare(&folder, &folder.join(child))?;
+            prepare(folder, &folder.join(child))?;
         }
-        folders.push(folder);
     }
-    Ok((layout, folders))
+    Ok(())
 }
 
 /// Makes one cgroup; on version 1 no process may enter one without processors and memory nodes.
@@ -107,10 +106,9 @@ fn write_control(path: &Path, text: &str) -> Result<(), LabError> {
 
 /// The ids of all processes of a host.
 pub(crate) fn processes(host: &HostState) -> Vec<i32> {
-    let Ok((_, parents)) = hierarchies() else { return Vec::new() };
     let mut found = Vec::new();
-    for parent in parents {
-        for folder in below(&parent.join(&host.cgroup)) {
+    for folder in &host.cgroups {
+        for folder in below(folder) {
             let listed = read(&folder.join("cgroup.procs")).unwrap_or_default();
             found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
         }
@@ -124,12 +122,10 @@ pub(crate) fn processes(host: &HostState) -> Vec<i32> {
 
 /// Removes a host's cgroups; processes that are still ending are waited for a little.
 pub(crate) fn remove(host: &HostState) {
-    let Ok((_, parents)) = hierarchies() else { return };
     let until = Instant::now() + Duration::from_secs(5);
-    for parent in parents {
-        let folder = parent.join(&host.cgroup);
+    for folder in &host.cgroups {
         while folder.exists() {
-            for child in below(&folder).iter().rev() {
+            for child in below(folder).iter().rev() {
                 let _ = fs::remove_dir(child);
             }
             if Instant::now() > until {

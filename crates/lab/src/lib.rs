@@ -165,7 +165,7 @@ impl Lab {
         let base = base::base_root(&home())?;
         make_folder(&folder, 0o700)?;
         let taken: Vec<_> = State::all(&labs()).iter().map(State::range).collect();
-        let state = State::new(name, options.hosts, network::free_range(&taken)?, base, &folder);
+        let state = State::new(name, options.hosts, network::free_range(&taken)?, base, &folder)?;
         state.save(&folder)?;
         drop(whole);
         let lab = Lab { state, folder, keep: false, _lock: Some(lock) };
@@ -199,23 +199,23 @@ impl Lab {
         network::make(&self.state)?;
         machine::make_key(&self.key(), "lab")?;
         let public = read(&self.key().with_extension("pub"))?;
-        let (mut known, mut config) = (String::new(), String::new());
+        let (mut known, mut config) = (Vec::new(), Vec::new());
         for host in &self.state.hosts {
             machine::make_disk(&self.state, host, &public)?;
             let host_key = read(&host.root.join("etc/ssh/ssh_host_ed25519_key.pub"))?;
-            known.push_str(&format!("{},{} {host_key}", host.name, host.address));
-            config.push_str(&format!("Host {}\n    HostName {}\n", host.name, host.address));
+            known.push(format!("{},{} {host_key}", host.name, host.address));
+            config.push(format!("Host {}\n    HostName {}\n", host.name, host.address));
         }
-        write(&self.known_hosts(), &known, 0o600)?;
-        config.push_str(&format!(
+        config.push(format!(
             "Host *\n    User lab\n    IdentityFile {}\n    IdentitiesOnly yes\n    UserKnownHostsFile {}\n    \
              GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n    ConnectTimeout 5\n",
             self.key().display(),
             self.known_hosts().display()
         ));
-        write(&self.ssh_config(), &config, 0o600)?;
+        write(&self.known_hosts(), &known.concat(), 0o600)?;
+        write(&self.ssh_config(), &config.concat(), 0o600)?;
         for host in &self.state.hosts {
-            machine::start(host)?;
+            machine::start(self.state.layout, host)?;
         }
         self.state.hosts.iter().try_for_each(|host| self.wait_until_ready(host))
     }
@@ -286,7 +286,7 @@ impl Lab {
     pub fn boot(&self, host: &str) -> Result<(), LabError> {
         let host = self.host(host)?;
         if !machine::is_running(host) {
-            machine::start(host)?;
+            machine::start(self.state.layout, host)?;
         }
         self.wait_until_ready(host)
     }

@@ -60,15 +60,14 @@ pub(crate) fn make_disk(state: &State, host: &HostState, key: &str) -> Result<()
     write(&root.join("etc/hostname"), &format!("{}\n", host.name), 0o644)?;
     let mut names = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned();
     for other in &state.hosts {
-        names.push_str(&format!("{} {}\n", other.address, other.name));
+        names.extend([&other.address.to_string(), " ", &other.name, "\n"]);
     }
     write(&root.join("etc/hosts"), &names, 0o644)?;
     write(&root.join("etc/resolv.conf"), "", 0o644)?;
     let release = read(Path::new("/proc/sys/kernel/osrelease"))?;
     let release = release.trim();
     let listed = read(&Path::new("/lib/modules").join(release).join("modules.builtin"));
-    let listed = listed
-        .unwrap_or_else(|_| BUILT_IN.iter().map(|name| format!("kernel/{name}.ko\n")).collect::<String>());
+    let listed = listed.unwrap_or_else(|_| BUILT_IN.map(|name| ["kernel/", name, ".ko\n"].concat()).concat());
     write(&root.join("lib/modules").join(release).join("modules.builtin"), &listed, 0o644)?;
     for user in ["lab", "locked"] {
         let home = root.join("home").join(user);
@@ -116,9 +115,9 @@ pub(crate) fn make_key(path: &Path, comment: &str) -> Result<(), LabError> {
 }
 
 /// Starts the host (HOST-005, HOST-006); it is not ready yet when this returns.
-pub(crate) fn start(host: &HostState) -> Result<(), LabError> {
+pub(crate) fn start(layout: Layout, host: &HostState) -> Result<(), LabError> {
     let folder = folder(host);
-    let (layout, cgroups) = cgroup::make(host)?;
+    cgroup::make(layout, host)?;
     let console = folder.join("console.log");
     let console = fs::File::options().append(true).create(true).open(&console).map_err(at(&console))?;
     let errors = console.try_clone().map_err(at(folder))?;
@@ -133,8 +132,8 @@ pub(crate) fn start(host: &HostState) -> Result<(), LabError> {
         .stdout(console)
         .stderr(errors);
     for child in [WATCH, MACHINE] {
-        command.arg(cgroups.len().to_string());
-        command.args(cgroups.iter().map(|cgroup| cgroup::entry(cgroup, child)));
+        command.arg(host.cgroups.len().to_string());
+        command.args(host.cgroups.iter().map(|cgroup| cgroup::entry(cgroup, child)));
     }
     command
         .arg("systemd-nspawn")
@@ -156,7 +155,12 @@ pub(crate) fn start(host: &HostState) -> Result<(), LabError> {
         // systemd 257 refuses version 1 unless it is told twice.
         command.args(["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]);
     }
-    command.spawn().map_err(at(Path::new("setsid"))).map(|_| ())
+    let mut watcher = command.spawn().map_err(at(Path::new("setsid")))?;
+    // Not before it is in the host's cgroups may anyone ask whether it runs.
+    while !is_running(host) && watcher.try_wait().is_ok_and(|ended| ended.is_none()) {
+        sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 pub(crate) fn is_running(host: &HostState) -> bool {

@@ -8,6 +8,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::LabError;
+use crate::cgroup::{self, Layout};
 use crate::files::{at, read, write};
 
 /// A whole lab. Written before anything of it is made.
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) bridge: String,
     pub(crate) gateway: Ipv4Addr,
     pub(crate) base: PathBuf,
+    pub(crate) layout: Layout,
     pub(crate) hosts: Vec<HostState>,
 }
 
@@ -27,31 +29,40 @@ pub(crate) struct HostState {
     pub(crate) address: Ipv4Addr,
     pub(crate) namespace: String,
     pub(crate) cable: String,
-    /// The name of its folder in every cgroup hierarchy.
-    pub(crate) cgroup: String,
+    /// Its folder in every cgroup hierarchy.
+    pub(crate) cgroups: Vec<PathBuf>,
     /// The root that it boots from, while it is mounted.
     pub(crate) root: PathBuf,
 }
 
 impl State {
-    pub(crate) fn new(name: &str, hosts: u8, range: Ipv4Net, base: PathBuf, folder: &Path) -> State {
-        let octets = range.network().octets();
-        let [first, second, third, _] = octets;
+    pub(crate) fn new(
+        name: &str,
+        hosts: u8,
+        range: Ipv4Net,
+        base: PathBuf,
+        folder: &Path,
+    ) -> Result<State, LabError> {
+        let [first, second, third, _] = range.network().octets();
         // Names of links have at most 15 characters; the range is unique on this machine and short.
-        let short = format!("kl{second}-{third}");
+        let bridge = format!("kl{second}-{third}");
+        let (layout, parents) = cgroup::hierarchies()?;
         let hosts = (1..=hosts)
-            .map(|number| HostState {
-                name: format!("{name}{number}"),
-                address: Ipv4Addr::new(first, second, third, 10 + number),
-                // A name of a lab has no dot, so no two labs share one of these.
-                namespace: format!("kubespray-lab-{name}.{number}"),
-                cable: format!("{short}h{number}"),
-                cgroup: format!("kubespray-lab-{name}.{number}"),
-                root: folder.join("hosts").join(format!("{name}{number}")).join("root"),
+            .map(|number| {
+                // A lab's name has no dot, so no two labs share one of these.
+                let unique = format!("kubespray-lab-{name}.{number}");
+                HostState {
+                    name: format!("{name}{number}"),
+                    address: Ipv4Addr::new(first, second, third, 10 + number),
+                    cable: format!("{bridge}h{number}"),
+                    cgroups: parents.iter().map(|parent| parent.join(&unique)).collect(),
+                    namespace: unique,
+                    root: folder.join("hosts").join(format!("{name}{number}")).join("root"),
+                }
             })
             .collect();
         let gateway = Ipv4Addr::new(first, second, third, 1);
-        State { name: name.to_owned(), bridge: short, gateway, base, hosts }
+        Ok(State { name: name.to_owned(), bridge, gateway, base, layout, hosts })
     }
 
     /// The addresses of the lab.

@@ -35,6 +35,8 @@ enum LabTask {
         #[arg(long, default_value = "host")]
         name: String,
     },
+    /// Say why tests with hosts are left out on this machine, if they are
+    Missing,
     /// All labs and their hosts
     List,
     /// A shell or a command on a host
@@ -69,10 +71,15 @@ fn main() -> ExitCode {
 }
 
 fn lab(task: LabTask) -> Result<(), Box<dyn Error>> {
-    if let Some(reason) = Lab::missing() {
-        return Err(reason.into());
+    let missing = Lab::missing();
+    match (&task, &missing) {
+        (LabTask::Missing, Some(reason)) => println!("left out: tests with real hosts ({reason})"),
+        (LabTask::Missing, None) => {}
+        (_, Some(reason)) => return Err(reason.clone().into()),
+        (_, None) => {}
     }
     match task {
+        LabTask::Missing => {}
         LabTask::Up { hosts, name, inventory } => up(hosts, name, inventory)?,
         LabTask::Down { name } => Lab::clear(&name)?,
         LabTask::List => {
@@ -120,11 +127,11 @@ fn up(hosts: u8, name: String, inventory: PathBuf) -> Result<(), Box<dyn Error>>
 /// All hosts in all roles; the first three at most hold etcd and control plane.
 fn inventory_of(lab: &Lab) -> String {
     let hosts = lab.hosts();
-    let mut text = "all:\n  hosts:\n".to_owned();
+    let mut text = vec!["all:\n  hosts:\n".to_owned()];
     for host in &hosts {
-        text.push_str(&format!("    {}:\n      ansible_host: {}\n", host.name, host.address));
+        text.push(format!("    {}:\n      ansible_host: {}\n", host.name, host.address));
     }
-    text.push_str(&format!(
+    text.push(format!(
         "  vars:\n    ansible_user: lab\n    ansible_become: true\n    ansible_ssh_private_key_file: {}\n    \
          ansible_ssh_common_args: -F {}\n  children:\n",
         lab.key().display(),
@@ -133,12 +140,10 @@ fn inventory_of(lab: &Lab) -> String {
     // A member count that is even is no better than one less.
     let leaders = if hosts.len() < 3 { 1 } else { 3 };
     for (group, count) in [("kube_control_plane", leaders), ("etcd", leaders), ("kube_node", hosts.len())] {
-        text.push_str(&format!("    {group}:\n      hosts:\n"));
-        for host in hosts.iter().take(count) {
-            text.push_str(&format!("        {}:\n", host.name));
-        }
+        text.push(format!("    {group}:\n      hosts:\n"));
+        text.extend(hosts.iter().take(count).map(|host| format!("        {}:\n", host.name)));
     }
-    text
+    text.concat()
 }
 
 fn lab_of(host: &str) -> Result<Lab, Box<dyn Error>> {

@@ -1,0 +1,89 @@
+//! Making a host as wished: observe, compare, act, observe and compare again.
+
+use kubespray_resource::{CompareError, Comparison, Failure, Outcome, Resource, Secrets, State};
+
+use crate::failure::{impossible, missing_secret};
+use crate::kinds::{
+    account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
+    path, sysctl, unit,
+};
+use crate::{Host, View, observe};
+
+/// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
+/// not at all where nothing differs. A difference that stays is a failure that names it.
+pub fn apply(
+    host: &dyn Host,
+    resource: &Resource,
+    secrets: &Secrets,
+    before_change: &mut dyn FnMut() -> Result<(), Failure>,
+) -> Result<Outcome, Failure> {
+    let (state, comparison) = look(host, resource, secrets)?;
+    if comparison.is_same() {
+        return Ok(Outcome::unchanged());
+    }
+    before_change()?;
+    act(host, resource, &state, secrets)?;
+    // A check that was waited for has been seen to be true.
+    if !matches!(resource, Resource::Check(_) | Resource::Command(_)) {
+        verify(host, resource, secrets)?;
+    }
+    Ok(Outcome { kind: resource.outcome_kind(&state), changes: comparison.changes })
+}
+
+fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
+    let view = View::new(host, [resource]);
+    let state = observe(&view, resource)?;
+    let comparison = resource.compare(&state, secrets).map_err(|error| match error {
+        CompareError::Secret(error) => missing_secret(error),
+        error @ CompareError::Kind => impossible(error.to_string()),
+    })?;
+    Ok((state, comparison))
+}
+
+fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(), Failure> {
+    let (_, comparison) = look(host, resource, secrets)?;
+    let Some(change) = comparison.changes.first() else { return Ok(()) };
+    let nothing = || "nothing".to_owned();
+    let shown = match (&change.from, &change.to) {
+        (None, None) => format!("`{}` still differs", change.what),
+        (from, to) => format!(
+            "`{}` is still {} in place of {}",
+            change.what,
+            from.clone().unwrap_or_else(nothing),
+            to.clone().unwrap_or_else(nothing)
+        ),
+    };
+    let failure = Failure::of_host(format!("{} was changed, but {shown}", resource.title()));
+    Err(match resource {
+        Resource::Unit(unit) => unit::with_evidence(host, &unit.name, failure),
+        _ => failure.hint("something else on the host may be changing it back"),
+    })
+}
+
+fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -> Result<(), Failure> {
+    match (resource, state) {
+        (Resource::File(wish), State::File(state)) => file::apply(host, wish, state.as_ref(), secrets),
+        (Resource::Directory(wish), State::Directory(state)) => {
+            path::apply_directory(host, wish, state.as_ref())
+        }
+        (Resource::Link(wish), State::Link(state)) => path::apply_link(host, wish, state.as_ref()),
+        (Resource::Absent(wish), _) => path::apply_absent(host, wish),
+        (Resource::Block(wish), State::Block(state)) => part::apply_block(host, wish, state),
+        (Resource::Line(wish), State::Line(state)) => part::apply_line(host, wish, state),
+        (Resource::Packages(wish), State::Packages(state)) => packages::apply(host, wish, state),
+        (Resource::Unit(wish), State::Unit(state)) => unit::apply(host, wish, state),
+        (Resource::Sysctl(wish), State::Sysctl(state)) => sysctl::apply(host, wish, state),
+        (Resource::Module(wish), State::Module(state)) => module::apply(host, wish, state),
+        (Resource::Group(wish), State::Group(state)) => account::apply_group(host, wish, state.as_ref()),
+        (Resource::User(wish), State::User(state)) => account::apply_user(host, wish, state.as_ref()),
+        (Resource::Hostname(wish), State::Hostname(_)) => host_kinds::apply_hostname(host, wish),
+        (Resource::Swap(_), State::Swap(state)) => host_kinds::apply_swap(host, state),
+        (Resource::Selinux(wish), State::Selinux(state)) => host_kinds::apply_selinux(host, wish, state),
+        (Resource::Mount(wish), State::Mount(state)) => mount::apply(host, wish, state),
+        (Resource::Download(wish), State::Download(state)) => download::apply(host, wish, state),
+        (Resource::Archive(wish), State::Archive(state)) => archive::apply(host, wish, state),
+        (Resource::Command(wish), _) => command::apply(host, wish, secrets),
+        (Resource::Check(wish), _) => check::apply(host, wish),
+        _ => Err(impossible(CompareError::Kind.to_string())),
+    }
+}

@@ -1,0 +1,203 @@
+//! What the helper needs of the machine that it runs on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind};
+
+/// A host. Everything that the helper does to the world goes through here, so that a simulated host can
+/// stand in, fail at any call, and tell what was done.
+///
+/// Paths are absolute. Calls may fail with [`HostError`]; after [`HostError::Gone`] the helper is dead and must
+/// not try anything else.
+pub trait Host {
+    /// What is at a path; the link itself, not what it leads to. `None` where nothing is.
+    fn metadata(&self, path: &str) -> Result<Option<Metadata>, HostError>;
+
+    /// The bytes of a file, links followed; `None` where nothing is.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, HostError>;
+
+    /// The digest of a file, links followed; `None` where nothing is.
+    fn digest(&self, path: &str) -> Result<Option<Digest>, HostError>;
+
+    /// Where a link leads.
+    fn read_link(&self, path: &str) -> Result<Option<String>, HostError>;
+
+    /// The names in a folder, ordered; none where there is no folder.
+    fn list(&self, path: &str) -> Result<Vec<String>, HostError>;
+
+    /// Puts a file at a path at once: written beside, synced, renamed, its folder synced. A link at the path
+    /// is replaced, not followed. Its folder must exist.
+    fn write(&self, path: &str, bytes: &[u8], mode: Mode, owner: &Owner) -> Result<(), HostError>;
+
+    /// Writes into a file that exists, without rename: for `/proc` and `/sys`.
+    fn write_in_place(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// Adds bytes to the end of a file (made with mode 0600) and syncs it.
+    fn append(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
+
+    /// Makes a file that must not exist yet, synced; `false` when it exists.
+    fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError>;
+
+    /// Makes a folder; its parent must exist. Not an error when it exists.
+    fn make_dir(&self, path: &str, mode: Mode, owner: &Owner) -> Result<(), HostError>;
+
+    /// Makes a link at once, in place of a file or link.
+    fn make_link(&self, path: &str, target: &str) -> Result<(), HostError>;
+
+    /// Sets mode and owner.
+    fn set_attributes(&self, path: &str, mode: Mode, owner: &Owner) -> Result<(), HostError>;
+
+    /// Moves a file at once.
+    fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
+
+    /// Removes a file, a link or an empty folder; with `recursive` a folder with all in it, but nothing on
+    /// another file system. Not an error when nothing is there.
+    fn remove(&self, path: &str, recursive: bool) -> Result<(), HostError>;
+
+    /// Runs a program to its end.
+    fn run(&self, spawn: &Spawn) -> Result<Output, HostError>;
+
+    /// Connects to `address:port` and closes again.
+    fn connect(&self, address: &str, timeout: Duration) -> Result<Duration, HostError>;
+
+    /// Connects to a socket at a path and closes again.
+    fn connect_socket(&self, path: &str) -> Result<(), HostError>;
+
+    /// Fetches a URL into a file, from `offset` on where the server can; the file is truncated where it
+    /// cannot. `part` belongs to one download: whoever calls checks the digest afterwards.
+    fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), HostError>;
+
+    /// What the host is.
+    fn facts(&self) -> Result<Facts, HostError>;
+
+    /// The id of this boot.
+    fn boot_id(&self) -> Result<String, HostError>;
+
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+
+    /// Microseconds of a clock that only goes forward, to measure short times.
+    fn monotonic_us(&self) -> u64 {
+        self.now_ms().saturating_mul(1000)
+    }
+
+    /// Waits.
+    fn sleep(&self, time: Duration) -> Result<(), HostError>;
+
+    /// Whether the controller wants the helper to stop at the next safe moment.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: PathKind,
+    /// Permission bits.
+    pub mode: Mode,
+    /// Owner by names; by numbers where they have none.
+    pub owner: Owner,
+    /// Bytes.
+    pub size: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+/// A program to run, without a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spawn {
+    /// Program and arguments. A program without a slash is looked up in a fixed list of folders.
+    pub argv: Vec<String>,
+    /// Environment beyond a small fixed one (`PATH`, `HOME=/root`, `LC_ALL=C.UTF-8`).
+    pub environment: BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: Option<String>,
+    /// How long it may take; then it and its children are killed.
+    pub timeout: Duration,
+}
+
+impl Spawn {
+    /// A program with a minute's time.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// What a program left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; nothing when a signal ended it.
+    pub status: Option<i32>,
+    /// What it printed. Only the end of very long outputs is kept.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether it succeeded.
+    pub fn is_success(&self) -> bool {
+        self.status == Some(0)
+    }
+}
+
+/// Something to fetch.
+#[derive(Clone, Debug)]
+pub struct Fetch<'a> {
+    /// `http`, `https` or `file`.
+    pub url: &'a str,
+    /// The file that is written.
+    pub to: &'a str,
+    /// Bytes that are there already.
+    pub offset: u64,
+    /// The proxy, if any.
+    pub proxy: Option<&'a str>,
+    /// Whether certificates are checked.
+    pub verify_tls: bool,
+    /// How long it may go without a byte.
+    pub timeout: Duration,
+}
+
+/// Why a host did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The host refuses: no space, no permission, a folder in the way.
+    #[error("{what}: {why}")]
+    Refused {
+        /// What was tried, with the path or program.
+        what: String,
+        /// The system's words.
+        why: String,
+    },
+    /// A program is not there.
+    #[error("no program `{0}`")]
+    NoProgram(String),
+    /// A program or connection took too long.
+    #[error("{what} took longer than {seconds} s")]
+    Timeout {
+        /// What was tried.
+        what: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The other side cannot be reached, or answers with an error that may pass.
+    #[error("{what}: {why}")]
+    Unreachable {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// The controller wants the helper to stop.
+    #[error("stopped on request")]
+    Cancelled,
+    /// The helper is dead (simulated hosts only).
+    #[error("the helper is dead")]
+    Gone,
+}

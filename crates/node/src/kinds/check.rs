@@ -1,0 +1,74 @@
+//! Health checks.
+
+use std::time::Duration;
+
+use kubespray_resource::{Check, CheckState, ErrorClass, Failure, Probe};
+
+use super::unit;
+use crate::failure::last_lines;
+use crate::{Host, HostError, Spawn, View};
+
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// One look.
+pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failure> {
+    Ok(CheckState { problem: look(view.host, &wish.probe)?.map(|(problem, _)| problem) })
+}
+
+/// Looks until it is true or time is up.
+pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
+    let deadline = host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
+    loop {
+        let Some((problem, evidence)) = look(host, &wish.probe)? else { return Ok(()) };
+        if host.now_ms() >= deadline {
+            let message = format!("{} is not true after {} s: {problem}", wish.name, wish.timeout_s);
+            let mut failure = Failure::new(ErrorClass::Host, message);
+            failure.evidence = evidence;
+            return Err(match &wish.probe {
+                Probe::Unit(name) => unit::with_evidence(host, name, failure),
+                _ => failure,
+            });
+        }
+        if host.is_cancelled() {
+            return Err(HostError::Cancelled.into());
+        }
+        host.sleep(Duration::from_millis(wish.interval_ms.max(10)))?;
+    }
+}
+
+type Problem = Option<(String, Vec<String>)>;
+
+/// What is wrong, with evidence.
+fn look(host: &dyn Host, probe: &Probe) -> Result<Problem, Failure> {
+    let told = |result: Result<(), HostError>| match result {
+        Ok(()) => Ok(None),
+        Err(error @ (HostError::Gone | HostError::Cancelled)) => Err(Failure::from(error)),
+        Err(error) => Ok(Some((error.to_string(), Vec::new()))),
+    };
+    match probe {
+        Probe::Tcp(address) => told(host.connect(address, LOOK).map(drop)),
+        Probe::Socket(path) => told(host.connect_socket(path)),
+        Probe::Path(path) => Ok(match host.metadata(path)? {
+            Some(_) => None,
+            None => Some((format!("`{path}` is not there"), Vec::new())),
+        }),
+        Probe::Unit(name) => Ok(unit::is_active(host, name)?.map(|problem| (problem, Vec::new()))),
+        Probe::Command { argv, prints } => {
+            let spawn = Spawn { timeout: LOOK, ..Spawn::new(argv.iter().cloned()) };
+            match host.run(&spawn) {
+                Ok(output) if output.is_success() && output.stdout.contains(prints) => Ok(None),
+                Ok(output) => {
+                    let line = argv.join(" ");
+                    let problem = match output.status {
+                        Some(0) => format!("`{line}` does not print `{prints}`"),
+                        Some(status) => format!("`{line}` ended with status {status}"),
+                        None => format!("`{line}` was ended by a signal"),
+                    };
+                    Ok(Some((problem, last_lines(&format!("{}\n{}", output.stdout, output.stderr)))))
+                }
+                Err(error) => told(Err(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Commands with guards.
+
+use std::time::Duration;
+
+use kubespray_resource::{Command, CommandState, ErrorClass, Failure, Guard, Secrets};
+
+use crate::failure::{missing_secret, of_output};
+use crate::{Host, HostError, Spawn, View, tokens};
+
+/// Whether a guard says that the command is done.
+pub(crate) fn observe(view: &View<'_>, wish: &Command) -> Result<CommandState, Failure> {
+    for guard in &wish.guards {
+        let done = match guard {
+            Guard::Creates(path) => view.host.metadata(path)?.is_some(),
+            Guard::Unless(argv) => succeeds(view.host, wish, argv)?,
+            Guard::OnlyIf(argv) => !succeeds(view.host, wish, argv)?,
+            Guard::Pending(token) => !view.is_pending(token)?,
+        };
+        if done {
+            return Ok(CommandState { done: true });
+        }
+    }
+    Ok(CommandState { done: false })
+}
+
+/// A guard whose program is not there yet does not succeed.
+fn succeeds(host: &dyn Host, wish: &Command, argv: &[String]) -> Result<bool, Failure> {
+    let spawn = Spawn { environment: wish.environment.clone(), ..Spawn::new(argv.iter().cloned()) };
+    match host.run(&spawn) {
+        Ok(output) => Ok(output.is_success()),
+        Err(HostError::NoProgram(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Runs the command, forgets what it waited for, and asks its guards again, but for those that only ask
+/// whether it may run.
+pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Result<(), Failure> {
+    let spawn = Spawn {
+        argv: wish.argv.clone(),
+        environment: wish.environment.clone(),
+        stdin: wish.input(secrets).map_err(missing_secret)?,
+        timeout: Duration::from_secs(wish.timeout_s),
+    };
+    let output = host.run(&spawn)?;
+    if !output.is_success() {
+        return Err(of_output(&spawn.argv, &output));
+    }
+    for guard in &wish.guards {
+        if let Guard::Pending(token) = guard {
+            tokens::clear(host, token)?;
+        }
+    }
+    let proof = Command {
+        guards: wish.guards.iter().filter(|guard| !matches!(guard, Guard::OnlyIf(_))).cloned().collect(),
+        ..wish.clone()
+    };
+    if proof.guards.is_empty() || observe(&View::new(host, []), &proof)?.done {
+        return Ok(());
+    }
+    let mut failure = Failure::new(
+        ErrorClass::Host,
+        format!("`{}` succeeded, but nothing says that it is done", wish.argv.join(" ")),
+    );
+    failure.evidence = of_output(&spawn.argv, &output).evidence;
+    Err(failure)
+}

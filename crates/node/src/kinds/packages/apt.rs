@@ -1,0 +1,132 @@
+//! Debian and Ubuntu.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kubespray_resource::{Failure, Packages};
+
+use super::{INSTALL, Installed, Work};
+use crate::failure::{impossible, of_output};
+use crate::kinds::{must, run};
+use crate::{Host, Output, Spawn, tokens};
+
+const FORMAT: &str = "${Package}\\t${db:Status-Abbrev}\\t${Version}\\n";
+
+/// What dpkg has of some packages. It fails where it knows none of them, and still tells of the others.
+pub(super) fn installed(host: &dyn Host, names: &BTreeSet<&str>, holds: bool) -> Result<Installed, Failure> {
+    let mut out = Installed::default();
+    if !names.is_empty() {
+        let mut argv = vec!["dpkg-query", "--show", "--showformat", FORMAT, "--"];
+        argv.extend(names);
+        let spawn = Spawn::new(argv);
+        let output = host.run(&spawn)?;
+        if !matches!(output.status, Some(0 | 1)) {
+            return Err(of_output(&spawn.argv, &output));
+        }
+        for line in output.stdout.lines() {
+            let mut fields = line.split('\t');
+            let (name, status, version) = (fields.next(), fields.next(), fields.next());
+            // The second letter is what is: `ii`, `hi` are installed, `rc` left only its configuration.
+            if let (Some(name), Some(status), Some(version)) = (name, status, version)
+                && status.chars().nth(1) == Some('i')
+            {
+                out.versions.entry(name.to_owned()).or_default().push(version.to_owned());
+            }
+        }
+    }
+    if holds {
+        out.held = run(host, &["apt-mark", "showhold"])?.stdout.lines().map(str::to_owned).collect();
+    }
+    Ok(out)
+}
+
+pub(super) fn apply(host: &dyn Host, wish: &Packages, work: &Work) -> Result<(), Failure> {
+    if work.lists_pending {
+        update(host, wish)?;
+    }
+    mark(host, "unhold", &work.unhold)?;
+    if !work.install.is_empty() {
+        let packages: Vec<String> = work
+            .install
+            .iter()
+            .map(|(name, version)| match version {
+                Some(version) => format!("{name}={version}"),
+                None => name.clone(),
+            })
+            .collect();
+        let spawn = install(wish, &packages);
+        let mut output = host.run(&spawn)?;
+        if is_unknown(&output) && !work.lists_pending {
+            update(host, wish)?;
+            output = host.run(&spawn)?;
+        }
+        if !output.is_success() {
+            let failure = of_output(&spawn.argv, &output);
+            return Err(if is_unknown(&output) {
+                let mut unknown = impossible(format!("apt does not know one of: {}", packages.join(", ")));
+                unknown.evidence = failure.evidence;
+                unknown.hint("look at the sources in /etc/apt with `apt-cache policy PACKAGE`")
+            } else {
+                failure
+            });
+        }
+    }
+    if !work.remove.is_empty() {
+        must(host, get(wish, &["remove"], &work.remove))?;
+    }
+    mark(host, "hold", &work.hold)
+}
+
+fn mark(host: &dyn Host, verb: &str, packages: &[String]) -> Result<(), Failure> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let mut argv = vec!["apt-mark", verb];
+    argv.extend(packages.iter().map(String::as_str));
+    run(host, &argv).map(drop)
+}
+
+/// Fetches the lists anew; a source that does not answer is an error, not an old list.
+fn update(host: &dyn Host, wish: &Packages) -> Result<(), Failure> {
+    must(host, get(wish, &["update", "-o", "APT::Update::Error-Mode=any"], &[]))?;
+    Ok(tokens::clear(host, &wish.lists_token())?)
+}
+
+fn install(wish: &Packages, packages: &[String]) -> Spawn {
+    // Configuration files that we wrote before the package came stay ours.
+    let options = [
+        "install",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        "--no-install-recommends",
+        "--allow-downgrades",
+    ];
+    get(wish, &options, packages)
+}
+
+fn get(wish: &Packages, words: &[&str], packages: &[String]) -> Spawn {
+    let lock = format!("DPkg::Lock::Timeout={}", wish.lock_timeout_s);
+    let mut argv = vec!["apt-get", "-y", "-q", "-o", &lock];
+    argv.extend(words);
+    if !packages.is_empty() {
+        argv.push("--");
+    }
+    argv.extend(packages.iter().map(String::as_str));
+    let mut spawn = Spawn::new(argv);
+    spawn.timeout = INSTALL + Duration::from_secs(wish.lock_timeout_s);
+    for (name, value) in
+        [("DEBIAN_FRONTEND", "noninteractive"), ("NEEDRESTART_MODE", "l"), ("NEEDRESTART_SUSPEND", "1")]
+    {
+        spawn.environment.insert(name.into(), value.into());
+    }
+    spawn
+}
+
+fn is_unknown(output: &Output) -> bool {
+    !output.is_success()
+        && ["Unable to locate package", "has no installation candidate", "was not found", "404  Not Found"]
+            .iter()
+            .any(|words| output.stderr.contains(words))
+}

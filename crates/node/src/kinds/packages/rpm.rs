@@ -1,0 +1,144 @@
+//! Fedora, Red Hat and their kin by dnf; openSUSE and SLES by zypper.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kubespray_resource::{Failure, PackageManager, Packages};
+
+use super::{INSTALL, Installed, Work};
+use crate::failure::{impossible, of_output};
+use crate::kinds::{must, run};
+use crate::{Host, Spawn, tokens};
+
+const FORMAT: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\n";
+
+/// zypper's exit status for a package that no repository has.
+const ZYPPER_UNKNOWN: i32 = 104;
+
+/// What rpm has of some packages. Its status is the number of those it lacks.
+pub(super) fn installed(
+    host: &dyn Host,
+    manager: PackageManager,
+    names: &BTreeSet<&str>,
+    holds: bool,
+) -> Result<Installed, Failure> {
+    let mut out = Installed::default();
+    if !names.is_empty() {
+        let mut argv = vec!["rpm", "-q", "--queryformat", FORMAT];
+        argv.extend(names);
+        let spawn = Spawn::new(argv);
+        let output = host.run(&spawn)?;
+        if output.status.is_none() {
+            return Err(of_output(&spawn.argv, &output));
+        }
+        for line in output.stdout.lines() {
+            // Other lines are words about packages that are not there.
+            if let Some((name, version)) = line.split_once('\t') {
+                out.versions.entry(name.to_owned()).or_default().push(version.to_owned());
+            }
+        }
+    }
+    if holds && manager == PackageManager::Zypper {
+        // A table: number, name, type, repository.
+        let table = run(host, &["zypper", "--non-interactive", "--quiet", "locks"])?.stdout;
+        let names = table.lines().filter_map(|line| line.split('|').nth(1));
+        out.held = names.map(|name| name.trim().to_owned()).collect();
+    } else if holds {
+        // Lines such as `containerd.io-0:1.7.1-1.el9.*`; comments and `# Added lock on …` between.
+        let list = run(host, &["dnf", "-q", "versionlock", "list"])?.stdout;
+        for line in list.lines().filter(|line| !line.starts_with('#')) {
+            let name = match line.strip_prefix("Package name:") {
+                Some(name) => name.trim(),
+                None => nevra_name(line.trim()),
+            };
+            out.held.insert(name.to_owned());
+        }
+    }
+    Ok(out)
+}
+
+/// The name in `name-epoch:version-release.arch`.
+fn nevra_name(text: &str) -> &str {
+    text.rsplitn(3, '-').nth(2).unwrap_or(text)
+}
+
+pub(super) fn apply(host: &dyn Host, wish: &Packages, work: &Work) -> Result<(), Failure> {
+    let is_zypper = wish.manager == PackageManager::Zypper;
+    if work.lists_pending {
+        let words: &[&str] = if is_zypper { &["refresh"] } else { &["makecache"] };
+        must(host, spawn(wish, words, &[]))?;
+        tokens::clear(host, &wish.lists_token())?;
+    }
+    let (lock, unlock): (&[&str], &[&str]) = if is_zypper {
+        (&["addlock"], &["removelock"])
+    } else {
+        (&["versionlock", "add"], &["versionlock", "delete"])
+    };
+    if !work.unhold.is_empty() {
+        must(host, spawn(wish, unlock, &work.unhold))?;
+    }
+    if !work.install.is_empty() {
+        let packages: Vec<String> = work
+            .install
+            .iter()
+            .map(|(name, version)| match version {
+                Some(version) if is_zypper => format!("{name}={version}"),
+                Some(version) => format!("{name}-{version}"),
+                None => name.clone(),
+            })
+            .collect();
+        let words: &[&str] = if is_zypper {
+            &["install", "--no-recommends", "--auto-agree-with-licenses", "--oldpackage"]
+        } else {
+            &["install", "--setopt=install_weak_deps=False"]
+        };
+        let spawn = spawn(wish, words, &packages);
+        let output = host.run(&spawn)?;
+        if !output.is_success() {
+            let said = format!("{}{}", output.stdout, output.stderr);
+            let failure = of_output(&spawn.argv, &output);
+            let is_unknown = output.status == Some(ZYPPER_UNKNOWN) && is_zypper
+                || said.contains("Unable to find a match")
+                || said.contains("No match for argument");
+            if !is_unknown {
+                return Err(failure);
+            }
+            let mut unknown =
+                impossible(format!("{} does not know one of: {}", wish.manager, packages.join(", ")));
+            unknown.evidence = failure.evidence;
+            return Err(unknown.hint("look at the repositories of the host"));
+        }
+    }
+    if !work.remove.is_empty() {
+        must(host, spawn(wish, &["remove"], &work.remove))?;
+    }
+    if !work.hold.is_empty() {
+        must(host, spawn(wish, lock, &work.hold))?;
+    }
+    Ok(())
+}
+
+fn spawn(wish: &Packages, words: &[&str], packages: &[String]) -> Spawn {
+    let mut argv = match wish.manager {
+        PackageManager::Zypper => vec!["zypper", "--non-interactive"],
+        // dnf waits for its lock by itself.
+        _ => vec!["dnf", "-y", "-q"],
+    };
+    argv.extend(words);
+    argv.extend(packages.iter().map(String::as_str));
+    let mut spawn = Spawn::new(argv);
+    spawn.timeout = INSTALL + Duration::from_secs(wish.lock_timeout_s);
+    if wish.manager == PackageManager::Zypper {
+        spawn.environment.insert("ZYPP_LOCK_TIMEOUT".into(), wish.lock_timeout_s.to_string());
+    }
+    spawn
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_found_in_locks() {
+        assert_eq!(super::nevra_name("containerd.io-0:1.7.1-1.el9.*"), "containerd.io");
+        assert_eq!(super::nevra_name("nfs-utils-1:2.5.4-3.el9.*"), "nfs-utils");
+    }
+}

@@ -1,0 +1,41 @@
+//! What a host has.
+
+use kubespray_resource::{Failure, Resource, State, StepId};
+
+use crate::kinds::{
+    account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
+    path, sysctl, unit,
+};
+use crate::{Host, View};
+
+/// What a host has of several resources, at the cost of one program for all units and one for all packages.
+pub fn observe_all(host: &dyn Host, items: &[(StepId, Resource)]) -> Vec<(StepId, Result<State, Failure>)> {
+    let view = View::new(host, items.iter().map(|(_, resource)| resource));
+    items.iter().map(|(step, resource)| (step.clone(), observe(&view, resource))).collect()
+}
+
+/// What a host has of a resource.
+pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
+    Ok(match resource {
+        Resource::File(wish) => State::File(file::observe(view, wish)?),
+        Resource::Directory(wish) => State::Directory(path::observe_directory(view, wish)?),
+        Resource::Link(wish) => State::Link(path::observe_link(view, wish)?),
+        Resource::Absent(wish) => State::Absent(path::observe_absent(view, wish)?),
+        Resource::Block(wish) => State::Block(part::observe(view, &wish.path)?),
+        Resource::Line(wish) => State::Line(part::observe(view, &wish.path)?),
+        Resource::Packages(wish) => State::Packages(packages::observe(view, wish)?),
+        Resource::Unit(wish) => State::Unit(unit::observe(view, wish)?),
+        Resource::Sysctl(wish) => State::Sysctl(sysctl::observe(view, wish)?),
+        Resource::Module(wish) => State::Module(module::observe(view, wish)?),
+        Resource::Group(wish) => State::Group(account::observe_group(view, wish)?),
+        Resource::User(wish) => State::User(account::observe_user(view, wish)?),
+        Resource::Hostname(_) => State::Hostname(host_kinds::observe_hostname(view)?),
+        Resource::Swap(_) => State::Swap(host_kinds::observe_swap(view)?),
+        Resource::Selinux(_) => State::Selinux(host_kinds::observe_selinux(view)?),
+        Resource::Mount(wish) => State::Mount(mount::observe(view, wish)?),
+        Resource::Download(wish) => State::Download(download::observe(view, wish)?),
+        Resource::Archive(wish) => State::Archive(archive::observe(view, wish)?),
+        Resource::Command(wish) => State::Command(command::observe(view, wish)?),
+        Resource::Check(wish) => State::Check(check::observe(view, wish)?),
+    })
+}

@@ -1,0 +1,264 @@
+//! One controller's requests, answered one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kubespray_resource::wire::{Answer, Apply, Ask, Hello, JournalEntry, PROTOCOL, Reply, Request};
+use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secrets, StepId};
+
+use crate::failure::is_gone;
+use crate::paths::BASE;
+use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, tokens};
+
+/// More would only fill the disk that is measured.
+const MOST_SYNCS: u32 = 10_000;
+
+/// A controller's session on a host.
+#[derive(Debug)]
+pub struct Session {
+    build: String,
+    /// Why no step is applied any more.
+    stopped: Option<&'static str>,
+    /// Runs whose journal this session has written to.
+    journalled: BTreeSet<RunId>,
+}
+
+impl Session {
+    /// A session of a helper whose binary has this digest.
+    pub fn new(build: impl Into<String>) -> Self {
+        Self { build: build.into(), stopped: None, journalled: BTreeSet::new() }
+    }
+
+    /// The first line that the helper prints.
+    pub fn hello(&self, host: &dyn Host) -> Result<Hello, HostError> {
+        let name = host.read("/proc/sys/kernel/hostname")?.unwrap_or_default();
+        Ok(Hello {
+            protocol: PROTOCOL,
+            build: self.build.clone(),
+            hostname: String::from_utf8_lossy(&name).trim().to_owned(),
+            boot_id: host.boot_id()?,
+        })
+    }
+
+    /// Answers a request. A dead host (simulated ones only) is answered by nothing.
+    pub fn answer(&mut self, host: &dyn Host, request: Request, out: &mut dyn FnMut(Reply)) {
+        let id = request.id;
+        let mut send = |body| out(Reply { id, body });
+        match request.body {
+            Ask::Apply(wish) => self.apply(host, *wish, &mut send),
+            other => match self.simple(host, other) {
+                Ok(answer) => send(answer),
+                Err(failure) if is_gone(&failure) => {}
+                Err(failure) => send(Answer::Failed(failure)),
+            },
+        }
+    }
+
+    fn simple(&mut self, host: &dyn Host, ask: Ask) -> Result<Answer, Failure> {
+        Ok(match ask {
+            Ask::Ping => Answer::Ok,
+            Ask::Facts => Answer::Facts(Box::new(host.facts()?)),
+            Ask::Observe { items } => {
+                let observed = observe_all(host, &items);
+                let gone = observed.iter().find_map(|(_, state)| state.as_ref().err().filter(|f| is_gone(f)));
+                if let Some(failure) = gone {
+                    return Err(failure.clone());
+                }
+                Answer::Observed(observed)
+            }
+            Ask::Read { path, limit } => Answer::Text(read(host, &path, limit)?),
+            // Answered by `apply`, which also tells that a step has begun.
+            Ask::Apply(_) => Answer::Ok,
+            Ask::GoOn => {
+                self.stopped = None;
+                Answer::Ok
+            }
+            Ask::Cancel => {
+                self.stopped = Some("the run was stopped");
+                Answer::Ok
+            }
+            Ask::Exec { argv, timeout_s } => {
+                if host.is_cancelled() {
+                    return Err(HostError::Cancelled.into());
+                }
+                let timeout = Duration::from_secs(timeout_s);
+                let output = host.run(&Spawn { timeout, ..Spawn::new(argv) })?;
+                Answer::Exit { status: output.status, stdout: output.stdout, stderr: output.stderr }
+            }
+            Ask::Lock(holder) => Answer::Held(lock::take(host, &holder)?),
+            Ask::Unlock { run } => {
+                lock::give_back(host, &run)?;
+                Answer::Ok
+            }
+            Ask::LockHolder => Answer::Held(lock::holder(host)?),
+            Ask::BreakLock => {
+                lock::break_it(host)?;
+                Answer::Ok
+            }
+            Ask::StoreRun { run, record } => {
+                runs::store(host, &run, &record)?;
+                Answer::Ok
+            }
+            Ask::LoadRun { run } => Answer::Record(runs::load(host, run.as_ref())?),
+            Ask::Journal { run } => Answer::Journal(journal::read(host, &run)?),
+            Ask::Reach { addresses, timeout_ms } => {
+                Answer::Reached(reach(host, addresses, Duration::from_millis(timeout_ms))?)
+            }
+            Ask::Fsync { path, count } => Answer::Synced(sync_times(host, &path, count)?),
+            Ask::Clean => {
+                host.remove(BASE, true)?;
+                self.journalled.clear();
+                Answer::Ok
+            }
+        })
+    }
+
+    fn apply(&mut self, host: &dyn Host, wish: Apply, send: &mut dyn FnMut(Answer)) {
+        let step = wish.step.clone();
+        if let Err(failure) = self.may_apply(host, &wish.run) {
+            if !is_gone(&failure) {
+                send(Answer::Applied(step, Err(failure)));
+            }
+            return;
+        }
+        send(Answer::Started(step.clone()));
+        let result = self.apply_journalled(host, &wish).map_err(|failure| blot(failure, &wish.secrets));
+        match result {
+            Err(failure) if is_gone(&failure) => {}
+            result => {
+                if result.is_err() {
+                    self.stopped = Some("an earlier step failed");
+                }
+                send(Answer::Applied(step, result));
+            }
+        }
+    }
+
+    fn may_apply(&self, host: &dyn Host, run: &RunId) -> Result<(), Failure> {
+        if let Some(why) = self.stopped {
+            return Err(Failure::new(ErrorClass::Cancelled, why));
+        }
+        if host.is_cancelled() {
+            return Err(HostError::Cancelled.into());
+        }
+        match lock::holder(host)? {
+            Some(holder) if holder.run != *run => Err(Failure::new(
+                ErrorClass::Cancelled,
+                format!("`{}` works here: run `{}`, {}", holder.owner, holder.run, holder.operation),
+            )
+            .hint("wait for it, or take its lock away with `--break-lock`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Intent, tokens, effect, proof, end.
+    fn apply_journalled(&mut self, host: &dyn Host, wish: &Apply) -> Result<Outcome, Failure> {
+        let mut began = false;
+        let result = apply(host, &wish.resource, &wish.secrets, &mut || {
+            began = true;
+            self.write(host, wish, None)?;
+            for token in &wish.notifies {
+                tokens::set(host, token)?;
+            }
+            Ok(())
+        });
+        let result = result.map_err(|failure| blot(failure, &wish.secrets));
+        if result.as_ref().is_err_and(is_gone) {
+            return result;
+        }
+        match self.write(host, wish, Some(result.clone())) {
+            Err(failure) if result.is_ok() => Err(failure),
+            // What went wrong first says more than that it could not be written down.
+            _ => result,
+        }
+    }
+
+    fn write(
+        &mut self,
+        host: &dyn Host,
+        wish: &Apply,
+        ended: Option<Result<Outcome, Failure>>,
+    ) -> Result<(), Failure> {
+        let entry = JournalEntry { step: wish.step.clone(), at_ms: host.now_ms(), ended };
+        let is_fresh = !self.journalled.contains(&wish.run);
+        journal::append(host, &wish.run, &entry, is_fresh)?;
+        self.journalled.insert(wish.run.clone());
+        Ok(())
+    }
+}
+
+/// The step that a request is about.
+pub(crate) fn step_of(request: &Request) -> Option<StepId> {
+    match &request.body {
+        Ask::Apply(wish) => Some(wish.step.clone()),
+        _ => None,
+    }
+}
+
+fn blot(mut failure: Failure, secrets: &Secrets) -> Failure {
+    failure.message = secrets.blot(&failure.message);
+    for line in failure.evidence.iter_mut().chain(&mut failure.hints) {
+        *line = secrets.blot(line);
+    }
+    failure
+}
+
+/// A text to show; nothing for what is too long or no text.
+fn read(host: &dyn Host, path: &str, limit: u64) -> Result<Option<String>, Failure> {
+    match host.metadata(path)? {
+        Some(is) if is.size <= limit => {}
+        _ => return Ok(None),
+    }
+    // A link may lead to more than its own few bytes.
+    let bytes = host.read(path)?.filter(|bytes| bytes.len() as u64 <= limit && !bytes.contains(&0));
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+fn reach(
+    host: &dyn Host,
+    addresses: Vec<String>,
+    timeout: Duration,
+) -> Result<BTreeMap<String, Result<u64, String>>, Failure> {
+    let mut out = BTreeMap::new();
+    for address in addresses {
+        if host.is_cancelled() {
+            return Err(HostError::Cancelled.into());
+        }
+        let found = match host.connect(&address, timeout) {
+            Ok(time) => Ok(time.as_millis() as u64),
+            Err(HostError::Gone) => return Err(HostError::Gone.into()),
+            Err(error) => Err(error.to_string()),
+        };
+        out.insert(address, found);
+    }
+    Ok(out)
+}
+
+/// How long small synced writes take. As etcd's log does it: append and sync.
+fn sync_times(host: &dyn Host, folder: &str, count: u32) -> Result<Vec<u64>, Failure> {
+    /// What `fio` is told to write when etcd's disks are measured.
+    const BYTES: [u8; 2300] = [b'0'; 2300];
+    let file = format!("{}/.kubespray-fsync", folder.trim_end_matches('/'));
+    let made = host.metadata(folder)?.is_none();
+    if made {
+        paths::make_parents(host, folder)?;
+        host.make_dir(folder, Mode(0o700), &Owner::root())?;
+    }
+    let mut times = Vec::new();
+    let mut result = Ok(());
+    for _ in 0..count.min(MOST_SYNCS) {
+        let before = host.monotonic_us();
+        result = host.append(&file, &BYTES);
+        if result.is_err() || host.is_cancelled() {
+            break;
+        }
+        times.push(host.monotonic_us().saturating_sub(before));
+    }
+    host.remove(&file, false)?;
+    if made {
+        host.remove(folder, false)?;
+    }
+    result?;
+    times.sort_unstable();
+    Ok(times)
+}

@@ -1,6 +1,6 @@
 //! The root file system that all hosts share, made once per machine.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,8 +60,8 @@ mount --make-rshared /
 exec /usr/lib/systemd/systemd "$@"
 "#;
 
-/// The base root, made with debootstrap when it is not in `folder` yet. The caller holds the lock of `folder`.
-pub(crate) fn base_root(folder: &Path) -> Result<PathBuf, LabError> {
+/// The base root, made with debootstrap when it is not in `folder` yet. `lock` is that of `folder`, held.
+pub(crate) fn base_root(folder: &Path, lock: &File) -> Result<PathBuf, LabError> {
     let root = folder.join(format!("base-{}", key()));
     if root.is_dir() {
         return Ok(root);
@@ -75,7 +75,9 @@ pub(crate) fn base_root(folder: &Path) -> Result<PathBuf, LabError> {
         .args(["--variant=minbase", &format!("--include={}", PACKAGES.join(","))])
         .arg(SUITE)
         .arg(&unfinished)
-        .arg(mirror());
+        .arg(mirror())
+        // Were this process killed, debootstrap would go on: as long as it does, it holds the lock too.
+        .stdin(lock.try_clone().map_err(at(folder))?);
     if let Some(proxy) = proxy() {
         debootstrap.env("http_proxy", &proxy).env("https_proxy", &proxy);
     }

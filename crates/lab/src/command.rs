@@ -7,10 +7,10 @@ use crate::LabError;
 
 /// Runs `program` and gives its standard output; what it wrote to standard error is in the error.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String, LabError> {
-    finish(Command::new(program).args(arguments))
+    finish(Command::new(program).args(arguments).stdin(Stdio::null()))
 }
 
-/// Like [`run`], for a command that needs an environment of its own.
+/// Like [`run`], for a command that needs an environment or an input of its own.
 pub(crate) fn finish(command: &mut Command) -> Result<String, LabError> {
     let shown = || {
         let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
@@ -18,7 +18,6 @@ pub(crate) fn finish(command: &mut Command) -> Result<String, LabError> {
     };
     let shown = shown();
     let output = command
-        .stdin(Stdio::null())
         .output()
         .map_err(|error| LabError::Command { command: shown.clone(), problem: error.to_string() })?;
     if output.status.success() {

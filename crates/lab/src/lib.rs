@@ -162,7 +162,7 @@ impl Lab {
         let whole = open_lock(&home().join("lock"))?;
         whole.lock().map_err(at(&home()))?;
         clear(&folder)?;
-        let base = base::base_root(&home())?;
+        let base = base::base_root(&home(), &whole)?;
         make_folder(&folder, 0o700)?;
         let taken: Vec<_> = State::all(&labs()).iter().map(State::range).collect();
         let state = State::new(name, options.hosts, network::free_range(&taken)?, base, &folder)?;
@@ -359,7 +359,7 @@ fn check_name(name: &str) -> Result<(), LabError> {
 }
 
 fn open_lock(path: &Path) -> Result<File, LabError> {
-    File::options().append(true).create(true).open(path).map_err(at(path))
+    File::options().read(true).append(true).create(true).open(path).map_err(at(path))
 }
 
 fn lock_name(name: &str) -> Result<File, LabError> {

@@ -77,15 +77,19 @@ fn join(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     args.only(&["d", "attribute"])?;
     let separator = args.get(0, "d").map_or(Ok(String::new()), text)?;
     let path = optional(args, 1, "attribute").map(Path::new);
-    let mut parts = Vec::new();
-    for item in value.iterate()? {
+    let mut out = String::new();
+    for (index, item) in value.iterate()?.into_iter().enumerate() {
         let item = match &path {
             Some(path) => path.follow(&item, None)?,
             None => item,
         };
-        parts.push(text(&item)?);
+        if index > 0 {
+            out.push_str(&separator);
+        }
+        out.push_str(&text(&item)?);
+        within_limit(out.len())?;
     }
-    Ok(Value::str(parts.join(&separator)))
+    Ok(Value::str(out))
 }
 
 fn batch(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {

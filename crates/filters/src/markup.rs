@@ -78,27 +78,29 @@ fn split_dashes(chunk: &str) -> Vec<String> {
 }
 
 fn wrapped(line: &str, width: usize, break_long: bool, on_hyphens: bool) -> Vec<String> {
-    let length = |text: &str| text.chars().count();
-    let is_gap = |chunk: &String| chunk.chars().all(is_blank);
-    let mut rest: std::collections::VecDeque<String> = chunks(line, on_hyphens).into();
+    // Counts no further than `room`: a word that is a megabyte long is looked at once a line.
+    let is_longer = |text: &str, room: usize| text.chars().nth(room).is_some();
+    let is_gap = |chunk: &&str| chunk.chars().all(is_blank);
+    let chunks = chunks(line, on_hyphens);
+    let mut rest: std::collections::VecDeque<&str> = chunks.iter().map(String::as_str).collect();
     let mut lines = Vec::new();
     while !rest.is_empty() {
         if !lines.is_empty() && rest.front().is_some_and(is_gap) {
             rest.pop_front();
         }
-        let mut parts: Vec<String> = Vec::new();
+        let mut parts: Vec<&str> = Vec::new();
         let mut used = 0;
         while let Some(next) = rest.front() {
-            if used + length(next) > width {
+            if is_longer(next, width - used) {
                 break;
             }
-            used += length(next);
+            used += next.chars().count();
             parts.extend(rest.pop_front());
         }
-        if rest.front().is_some_and(|next| length(next) > width) {
+        if rest.front().is_some_and(|next| is_longer(next, width)) {
             if break_long {
                 if let Some(next) = rest.pop_front() {
-                    let mut room = width - used.min(width);
+                    let mut room = width - used;
                     let head: Vec<char> = next.chars().take(room).collect();
                     // Python breaks a long word at its last hyphen that fits.
                     if let (true, Some(hyphen)) = (on_hyphens, head.iter().rposition(|c| *c == '-'))
@@ -106,8 +108,9 @@ fn wrapped(line: &str, width: usize, break_long: bool, on_hyphens: bool) -> Vec<
                     {
                         room = hyphen + 1;
                     }
-                    let tail: String = next.chars().skip(room).collect();
-                    parts.push(next.chars().take(room).collect());
+                    let end = next.char_indices().nth(room).map_or(next.len(), |(at, _)| at);
+                    let (head, tail) = next.split_at_checked(end).unwrap_or((next, ""));
+                    parts.push(head);
                     rest.push_front(tail);
                 }
             } else if parts.is_empty() {

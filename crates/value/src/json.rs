@@ -4,10 +4,14 @@ use std::fmt::Write;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use crate::{Error, Map, Value, float_text, parse_float, parse_int};
+use crate::{Error, ErrorKind, Map, Value, float_text, parse_float, parse_int};
 
 /// Values nested deeper than this are refused in both directions.
 const DEEPEST: usize = 500;
+
+/// Texts longer than this many bytes are not written: a small value that holds another one many times can
+/// stand for more than any memory holds.
+const LARGEST: usize = 64 << 20;
 
 /// How JSON is laid out: the arguments of Python's `json.dumps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,9 @@ pub fn write(value: &Value, layout: Layout) -> Result<String, Error> {
 fn write_value(value: &Value, layout: Layout, out: &mut String, depth: usize) -> Result<(), Error> {
     if depth > DEEPEST {
         return Err(Error::of_value("value is nested too deeply for JSON"));
+    }
+    if out.len() > LARGEST {
+        return Err(Error::new(ErrorKind::Limit, format!("JSON is larger than {} MiB", LARGEST >> 20)));
     }
     match value {
         Value::None => out.push_str("null"),

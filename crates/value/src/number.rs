@@ -41,6 +41,9 @@ fn to_even(float: f64, rounded: String, shortest: String) -> String {
     if rounded.parse() == Ok(float) { rounded } else { shortest }
 }
 
+/// Digits of a number. Python reads no longer ones, for the time it takes, unless the base is a power of two.
+const MOST_DIGITS: usize = 4300;
+
 /// Python's `int(text, base)`: blanks around, a sign, single underscores between digits, and a
 /// prefix (`0x`, `0o`, `0b`) that fits the base. Base 0 takes the base from the prefix.
 pub fn parse_int(text: &str, base: u32) -> Option<Value> {
@@ -68,7 +71,8 @@ pub fn parse_int(text: &str, base: u32) -> Option<Value> {
         return None;
     }
     let digits = without_underscores(digits)?;
-    if !digits.chars().all(|c| c.is_digit(base)) {
+    let too_long = digits.len() > MOST_DIGITS && !base.is_power_of_two();
+    if too_long || !digits.chars().all(|c| c.is_digit(base)) {
         return None;
     }
     let int = BigInt::parse_bytes(digits.as_bytes(), base)?;
@@ -153,6 +157,10 @@ mod tests {
         {
             assert_eq!(parse_int(text, base), None, "{text}");
         }
+        // The length counts without sign and underscores, and not where the base is a power of two.
+        let digits = "9".repeat(4300);
+        assert!(parse_int(&digits, 10).is_some() && parse_int(&format!("-9_{}", &digits[1..]), 10).is_some());
+        assert!(parse_int(&format!("9{digits}"), 10).is_none() && parse_int(&"f".repeat(9000), 16).is_some());
         let big = parse_int("340282366920938463463374607431768211455", 10);
         assert_eq!(big.map(|v| v.to_text()).as_deref(), Some("340282366920938463463374607431768211455"));
     }

@@ -11,6 +11,10 @@ use crate::scalar::{Scalar, is_break, is_printable};
 /// Values nested deeper than this are refused: writing recurses once a level. Python gives up near 300.
 const DEEPEST: usize = 200;
 
+/// Texts longer than this many bytes are not written: a small value that holds another one many times can
+/// stand for more than any memory holds.
+const LARGEST: usize = 64 << 20;
+
 /// Keys longer than this (in bytes, tag included) are written behind `? `.
 const LONGEST_SIMPLE_KEY: usize = 128;
 
@@ -24,7 +28,7 @@ const BYTES_PER_LINE: usize = 57;
 ///
 /// # Errors
 /// The value, or something in it, does not exist, cannot be represented (such as `dict_keys`), or is
-/// nested too deeply.
+/// nested too deeply, or the text would be larger than 64 MiB.
 pub fn emit(value: &Value, layout: &Layout) -> Result<String, Error> {
     let mut writer = Writer {
         layout,
@@ -161,6 +165,9 @@ impl Writer<'_> {
                 ErrorKind::Limit,
                 format!("value is nested deeper than {DEEPEST} levels"),
             ));
+        }
+        if self.out.len() > LARGEST {
+            return Err(Error::new(ErrorKind::Limit, format!("YAML is larger than {} MiB", LARGEST >> 20)));
         }
         match value {
             Value::List(items) | Value::Tuple(items) => self.list(items, context, depth),

@@ -36,6 +36,28 @@ pub(crate) enum Command {
     /// Show the typed cluster specification that an inventory amounts to
     #[command(subcommand)]
     Config(Config),
+    /// Connect to every host, become root there and tell how that went
+    ///
+    /// Exit code: 0 when every host answers, 1 when one does not, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray ping -i inventory/mycluster/hosts.yaml\n  kubespray ping -i hosts.yaml -l etcd --host-keys accept-new"
+    )]
+    Ping(Ping),
+    /// Ask hosts what they are: system, addresses, memory, disks
+    ///
+    /// As text a summary; with --output json everything, under the names of Ansible with --ansible. Such a file
+    /// is what --facts of other commands takes.
+    #[command(
+        after_help = "Examples:\n  kubespray facts -i hosts.yaml\n  kubespray facts -i hosts.yaml --ansible --output json > facts.json"
+    )]
+    Facts(Facts),
+    /// Run a command as root on many hosts at once; outputs come in the order of the hosts
+    #[command(
+        after_help = "Examples:\n  kubespray exec kube_node -i hosts.yaml -- uptime\n  kubespray exec 'etcd:!node3' -i hosts.yaml --timeout 10 -- systemctl is-active etcd"
+    )]
+    Exec(Exec),
+    /// The helper on hosts: remove what it left
+    Node(Node),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  kubespray completions bash > /etc/bash_completion.d/kubespray")]
     Completions {
@@ -48,6 +70,112 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Facts {
+    /// Name facts as Ansible does
+    #[arg(long)]
+    pub(crate) ansible: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// The hosts: a pattern such as `kube_node:!node3`
+    pub(crate) pattern: String,
+    /// How long the command may take on each host, in seconds
+    #[arg(long, value_name = "S", default_value_t = 300)]
+    pub(crate) timeout: u64,
+    /// The command and its arguments; no shell is in between
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Node {
+    /// Be the helper: speak its protocol on standard input and output
+    #[arg(long, hide = true)]
+    pub(crate) stdio: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<NodeCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Remove everything that helpers left on hosts: binaries, journals, records of runs
+    ///
+    /// A host that is locked by a run is left alone and told.
+    #[command(after_help = "Example:\n  kubespray node clean -i inventory/mycluster/hosts.yaml")]
+    Clean(NodeClean),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeClean {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// How hosts are reached, beyond what the inventory says.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// User to log in as, where the inventory names none
+    #[arg(short, long, value_name = "NAME", help_heading = "Connection")]
+    pub(crate) user: Option<String>,
+    /// Private key, where the inventory names none
+    #[arg(long, alias = "key-file", value_name = "FILE", help_heading = "Connection")]
+    pub(crate) private_key: Option<PathBuf>,
+    /// Ask for the password of sudo
+    #[arg(short = 'K', long, help_heading = "Connection")]
+    pub(crate) ask_become_pass: bool,
+    /// File that holds the password of sudo
+    #[arg(
+        long,
+        alias = "become-pass-file",
+        value_name = "FILE",
+        conflicts_with = "ask_become_pass",
+        help_heading = "Connection"
+    )]
+    pub(crate) become_password_file: Option<PathBuf>,
+    /// Keys of hosts: only known ones, or also new ones, which are then recorded; never changed ones
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH", help_heading = "Connection")]
+    pub(crate) host_keys: HostKeyRule,
+    /// A known_hosts file of this cluster
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) known_hosts: Option<PathBuf>,
+    /// How many logins at once
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Connection")]
+    pub(crate) forks: u16,
+    /// How long to try to connect, in seconds
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Connection")]
+    pub(crate) connect_timeout: u16,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostKeyRule {
+    /// Known ones
+    #[default]
+    Known,
+    /// Also new ones
+    AcceptNew,
 }
 
 #[derive(Debug, Subcommand)]
@@ -275,7 +403,11 @@ impl Arguments {
             Command::Vars(Vars::Explain(c)) => c.common.output.clone(),
             Command::Validate(c) => c.common.output.clone(),
             Command::Config(Config::Show(c)) => c.common.output.clone(),
-            Command::Completions { .. } | Command::Man { .. } => Output::default(),
+            Command::Ping(c) => c.common.output.clone(),
+            Command::Facts(c) => c.common.output.clone(),
+            Command::Exec(c) => c.common.output.clone(),
+            Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
+            Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
         }
     }
 }

@@ -6,8 +6,10 @@
 mod arguments;
 mod commands;
 mod failure;
+mod fleet;
 mod printer;
 mod site;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,11 @@ use crate::printer::Printer;
 const STACK: usize = 512 << 20;
 
 fn main() -> ExitCode {
+    // ssh runs this program to ask for a password.
+    if let Some(file) = std::env::var_os(kubespray_transport::ASKPASS_FILE) {
+        let prompt: Vec<String> = std::env::args().skip(1).collect();
+        return printer::answer(kubespray_transport::answer_askpass(&file, &prompt.join(" ")));
+    }
     let arguments = Arguments::parse();
     let worker = std::thread::Builder::new().name("kubespray".into()).stack_size(STACK).spawn(move || {
         let mut printer = Printer::new(&arguments.output());

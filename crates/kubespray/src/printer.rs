@@ -7,6 +7,12 @@ use serde::Serialize;
 
 use crate::arguments::{Color, Format, Output};
 
+/// Prints what another program asked for, and nothing else.
+pub(crate) fn answer(answer: io::Result<String>) -> std::process::ExitCode {
+    let printed = answer.and_then(|answer| writeln!(io::stdout(), "{answer}"));
+    if printed.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+}
+
 /// Writes results to standard output and diagnostics to standard error.
 pub(crate) struct Printer {
     out: BufWriter<io::Stdout>,

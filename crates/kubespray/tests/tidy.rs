@@ -18,11 +18,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-variables", &["diagnostics", "filters", "inventory", "jinja", "value", "yaml"]),
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
     ("kubespray-resource", &[]),
+    ("kubespray-lab", &[]),
+    ("kubespray-node", &["resource"]),
+    ("kubespray-transport", &["resource"]),
     ("kubespray-planner", &["diagnostics", "resource", "spec"]),
     ("kubespray-history", &["resource"]),
     ("kubespray-interface", &["resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
+
+/// Those that may wait, connect and start things.
+const ABOVE_THE_PLANNER: [&str; 3] = ["kubespray-lab", "kubespray-node", "kubespray-transport"];
 
 /// Crates that the planner and all below it must never reach: they wait, connect or start things.
 const ASYNC_AND_SOCKETS: [&str; 5] = ["tokio", "mio", "hyper", "socket2", "async-std"];
@@ -97,7 +103,7 @@ fn crates_use_only_what_they_may() {
 #[test]
 fn nothing_below_the_planner_waits_or_connects() {
     let graph = dependencies(&metadata());
-    for (name, _) in MAY_USE {
+    for (name, _) in MAY_USE.iter().filter(|(name, _)| !ABOVE_THE_PLANNER.contains(name)) {
         let mut reached = BTreeSet::new();
         let mut next = vec![(*name).to_owned()];
         while let Some(name) = next.pop() {

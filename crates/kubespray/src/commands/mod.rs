@@ -2,8 +2,12 @@
 
 mod completions;
 mod config;
+mod exec;
+mod facts;
 mod inventory;
 mod man;
+mod node;
+mod ping;
 mod validate;
 mod vars;
 
@@ -25,6 +29,10 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Vars(Vars::Explain(options)) => vars::explain::run(options, printer),
         Command::Validate(options) => validate::run(options, printer),
         Command::Config(Config::Show(options)) => config::show(options, printer),
+        Command::Ping(options) => ping::run(options, printer),
+        Command::Facts(options) => facts::run(options, printer),
+        Command::Exec(options) => exec::run(options, printer),
+        Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),
     }

@@ -1,0 +1,64 @@
+//! `kubespray ping`
+
+use std::process::ExitCode;
+
+use kubespray_interface::plural;
+use kubespray_resource::wire::{Answer, Ask};
+use serde_json::json;
+
+use crate::arguments::Ping;
+use crate::failure::{FOUND_ERRORS, Failure};
+use crate::printer::Printer;
+use crate::site::{Groups, Site};
+use crate::{fleet, targets};
+
+pub(crate) fn run(options: &Ping, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    let site = Site::load(&options.common, Groups::Kubespray)?;
+    let hosts = site.hosts(options.common.limit.as_deref())?;
+    let ways = targets::targets(&site, &hosts, &options.connection)?;
+    let transport = targets::transport(&options.connection)?;
+    // The first round trip pays for the start of the helper, the second is the latency.
+    let mut results = fleet::ask(&transport, &ways, &[Ask::Ping, Ask::Ping]);
+    let mut problems = site.warnings.clone();
+    let mut list = Vec::new();
+    let width = hosts.iter().map(String::len).max().unwrap_or(0);
+    let mut answered = 0;
+    for host in &hosts {
+        match results.remove(host) {
+            Some(Ok(found)) if found.answers.iter().all(|(answer, _)| *answer == Answer::Ok) => {
+                let latency = found.answers.last().map_or(0.0, |(_, took)| took.as_secs_f64() * 1000.0);
+                let connect = found.connect.as_millis();
+                answered += 1;
+                if printer.is_json() {
+                    list.push(json!({
+                        "host": host, "answers": true, "latency_ms": latency, "connect_ms": connect,
+                        "hostname": found.hello.hostname, "helper": found.hello.build, "boot_id": found.hello.boot_id,
+                    }));
+                } else {
+                    printer.line(format!(
+                        "{host:width$}  answers in {latency:.1} ms, connected as root in {connect} ms"
+                    ));
+                }
+            }
+            Some(Ok(found)) => {
+                let wrong = found.answers.iter().find(|(answer, _)| *answer != Answer::Ok);
+                problems.extend(wrong.map(|(answer, _)| fleet::unexpected(host, answer)));
+                list.push(json!({"host": host, "answers": false}));
+            }
+            Some(Err(why)) => {
+                list.push(
+                    json!({"host": host, "answers": false, "problem": why.to_string(), "hint": why.hint()}),
+                );
+                problems.push(fleet::problem(host, &why));
+            }
+            None => {}
+        }
+    }
+    if printer.is_json() {
+        printer.json(&list);
+    } else {
+        printer.line(format!("{answered} of {} answer", plural(hosts.len(), "host")));
+    }
+    printer.warnings(&problems, options.common.output.verbose);
+    Ok(if answered == hosts.len() { ExitCode::SUCCESS } else { ExitCode::from(FOUND_ERRORS) })
+}

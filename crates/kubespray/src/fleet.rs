@@ -1,0 +1,137 @@
+//! Asking many hosts the same at once.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use kubespray_diagnostics::Diagnostic;
+use kubespray_resource::wire::{Answer, Ask, Hello, Request};
+use kubespray_transport::{Connection, ConnectionEvent, Disconnect, Target, Transport};
+
+/// How long a host may say nothing at all, heartbeats included, before it is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A host that answered everything.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) hello: Hello,
+    /// From the start of the connection to the helper's first word.
+    pub(crate) connect: Duration,
+    /// The answers in the order of the questions, each with the time since the one before.
+    pub(crate) answers: Vec<(Answer, Duration)>,
+}
+
+struct Pending {
+    connection: Box<dyn Connection>,
+    hello: Option<(Hello, Duration)>,
+    answers: Vec<(Answer, Duration)>,
+    last: Instant,
+}
+
+/// Asks every host, and gives what each answered, or why it did not.
+///
+/// All connections are made at once; the transport limits how many log in at the same time, and those that
+/// wait for their turn are not silent.
+pub(crate) fn ask(
+    transport: &dyn Transport,
+    targets: &[Target],
+    asks: &[Ask],
+) -> BTreeMap<String, Result<Answered, Disconnect>> {
+    let (sender, events) = channel();
+    let mut results = BTreeMap::new();
+    let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
+    for target in targets {
+        let mut connection = transport.connect(target, sender.clone());
+        for (id, body) in (1..).zip(asks) {
+            connection.send(&Request { id, body: body.clone() });
+        }
+        let waiting = Pending { connection, hello: None, answers: Vec::new(), last: Instant::now() };
+        pending.insert(target.host.clone(), waiting);
+    }
+    drop(sender);
+    while !pending.is_empty() {
+        let event = match events.recv_timeout(Duration::from_secs(1)) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => {
+                give_up_silent_ones(&mut pending, &mut results);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let (host, event) = event;
+        let Some(waiting) = pending.get_mut(&host) else { continue };
+        match event {
+            ConnectionEvent::Up(hello, took) => {
+                waiting.hello = Some((hello, took));
+                waiting.last = Instant::now();
+            }
+            ConnectionEvent::Reply(reply) => {
+                let took = waiting.last.elapsed();
+                waiting.last = Instant::now();
+                if reply.id == 0 || matches!(reply.body, Answer::Started(_)) {
+                    continue;
+                }
+                waiting.answers.push((reply.body, took));
+                if waiting.answers.len() == asks.len()
+                    && let Some(Pending { mut connection, hello: Some((hello, connect)), answers, .. }) =
+                        pending.remove(&host)
+                {
+                    connection.close();
+                    results.insert(host, Ok(Answered { hello, connect, answers }));
+                }
+            }
+            ConnectionEvent::Down(why) => {
+                pending.remove(&host);
+                results.insert(host, Err(why));
+            }
+        }
+    }
+    results
+}
+
+fn give_up_silent_ones(
+    pending: &mut BTreeMap<String, Pending>,
+    results: &mut BTreeMap<String, Result<Answered, Disconnect>>,
+) {
+    // Before the helper is there the transport has its own limits.
+    let is_silent = |waiting: &Pending| waiting.hello.is_some() && waiting.last.elapsed() > SILENCE;
+    let silent: Vec<String> =
+        pending.iter().filter(|(_, waiting)| is_silent(waiting)).map(|(host, _)| host.clone()).collect();
+    for host in silent {
+        if let Some(mut waiting) = pending.remove(&host) {
+            waiting.connection.close();
+        }
+        let why = Disconnect::TimedOut {
+            doing: "the helper worked",
+            seconds: SILENCE.as_secs(),
+            evidence: Vec::new(),
+        };
+        results.insert(host, Err(why));
+    }
+}
+
+/// A host that could not be asked.
+pub(crate) fn problem(host: &str, why: &Disconnect) -> Diagnostic {
+    let mut problem = Diagnostic::error("connection", why.to_string()).on_host(host);
+    for line in why.evidence() {
+        problem = problem.because(line.clone());
+    }
+    match why.hint() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+/// An answer that is none to the question.
+pub(crate) fn unexpected(host: &str, answer: &Answer) -> Diagnostic {
+    match answer {
+        Answer::Failed(failure) => {
+            let mut problem = Diagnostic::error("host", failure.message.clone()).on_host(host);
+            for line in &failure.evidence {
+                problem = problem.because(line.clone());
+            }
+            failure.hints.iter().fold(problem, |problem, hint| problem.hint(hint.clone()))
+        }
+        _ => Diagnostic::error("host", "the helper gave another answer than was asked for").on_host(host),
+    }
+}

@@ -14,10 +14,10 @@ pub(crate) fn observe_directory(
     wish: &Directory,
 ) -> Result<Option<DirectoryState>, Failure> {
     let Some(mut is) = view.host.metadata(&wish.path)? else { return Ok(None) };
-    if is.kind == PathKind::Link {
-        if let Some(behind) = view.host.metadata(&follow(view.host, &wish.path)?)? {
-            is = behind;
-        }
+    if is.kind == PathKind::Link
+        && let Some(behind) = view.host.metadata(&follow(view.host, &wish.path)?)?
+    {
+        is = behind;
     }
     Ok(Some(DirectoryState { kind: is.kind, mode: is.mode, owner: is.owner }))
 }

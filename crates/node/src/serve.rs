@@ -118,6 +118,7 @@ fn work(
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no words");
+            session.stop("an earlier step failed");
             let failure = Failure::of_host(format!("a defect of the helper: {said}"));
             let body = match step {
                 Some(step) => Answer::Applied(step, Err(failure)),

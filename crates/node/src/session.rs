@@ -54,6 +54,11 @@ impl Session {
         }
     }
 
+    /// No step is applied any more until the controller says to go on.
+    pub(crate) fn stop(&mut self, why: &'static str) {
+        self.stopped = Some(why);
+    }
+
     fn simple(&mut self, host: &dyn Host, ask: Ask) -> Result<Answer, Failure> {
         Ok(match ask {
             Ask::Ping => Answer::Ok,

@@ -1,5 +1,5 @@
 //! Every kind: it changes what differs, a second time nothing, and a change that does not stay is a failure.
-#![allow(missing_docs, clippy::pedantic)]
+#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::panic, clippy::get_unwrap)]
 
 mod common;
 

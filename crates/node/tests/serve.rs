@@ -1,5 +1,5 @@
 //! The loop on a connection.
-#![allow(missing_docs, clippy::pedantic)]
+#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::panic, clippy::get_unwrap)]
 
 mod common;
 

@@ -4,9 +4,9 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 base=${0%/*}/..
 root=$base/root
 name=$(basename "$0")
-echo "$name $*" >>"$base/calls"
+printf '%s %s\n' "$name" "$*" >>"$base/calls"
 refuse() {
-    echo "$name: $*" >>"$base/violations"
+    printf '%s: %s\n' "$name" "$*" >>"$base/violations"
     echo "double of $name refuses: $*" >&2
     exit 99
 }

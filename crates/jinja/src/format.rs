@@ -3,6 +3,7 @@
 use kubespray_value::{Error, ErrorKind, Value, float_text};
 
 use crate::access;
+use crate::floats;
 
 /// Wider fields are refused.
 const WIDEST: usize = 1 << 20;
@@ -246,6 +247,7 @@ fn number_text(value: &Value, spec: &Spec, wrong: impl Fn(char) -> Error) -> Res
         Value::Float(f) => *f,
         other => other.to_text().parse().unwrap_or(f64::from(u8::from(matches!(other, Value::Bool(true))))),
     };
+    let precision = spec.precision.unwrap_or(6);
     let (negative, prefix, digits) = match (spec.kind, int) {
         (None | Some('d' | 'n'), Some(int)) => {
             (int.sign() == num_bigint::Sign::Minus, "", int.magnitude().to_string())
@@ -266,22 +268,16 @@ fn number_text(value: &Value, spec: &Spec, wrong: impl Fn(char) -> Error) -> Res
             let c = u32::try_from(&int).ok().and_then(char::from_u32).ok_or_else(|| wrong('c'))?;
             return Ok(padded("", &c.to_string(), spec, '<'));
         }
-        (Some('f' | 'F'), _) => (float < 0.0, "", format!("{:.*}", spec.precision.unwrap_or(6), float.abs())),
-        (Some('%'), _) => {
-            (float < 0.0, "", format!("{:.*}%", spec.precision.unwrap_or(6), float.abs() * 100.0))
+        (Some(form @ ('f' | 'F' | 'e' | 'E' | 'g' | 'G')), _) => {
+            (floats::is_negative(float), "", floats::text(form, float, precision))
         }
-        (Some('e' | 'E'), _) => {
-            let text = exponent_text(float.abs(), spec.precision.unwrap_or(6));
-            (float < 0.0, "", if spec.kind == Some('E') { text.to_uppercase() } else { text })
-        }
-        (Some('g' | 'G'), _) => {
-            let text = general_text(float.abs(), spec.precision.unwrap_or(6));
-            (float < 0.0, "", if spec.kind == Some('G') { text.to_uppercase() } else { text })
-        }
+        (Some('%'), _) => (floats::is_negative(float), "", floats::text('f', float * 100.0, precision) + "%"),
         (None, None) => {
-            let text =
-                spec.precision.map_or_else(|| float_text(float.abs()), |p| general_text(float.abs(), p));
-            (float < 0.0, "", text)
+            let text = match spec.precision {
+                Some(precision) => floats::text('g', float, precision),
+                None => float_text(float.abs()),
+            };
+            (floats::is_negative(float), "", text)
         }
         (Some(kind), _) => return Err(wrong(kind)),
     };
@@ -324,36 +320,6 @@ fn grouped(digits: &str, separator: char, size: usize) -> String {
         out.push(c);
     }
     out + rest
-}
-
-fn exponent_text(float: f64, precision: usize) -> String {
-    let text = format!("{float:.precision$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
-}
-
-fn general_text(float: f64, precision: usize) -> String {
-    let precision = precision.max(1);
-    let exponent: i64 = format!("{float:.*e}", precision - 1)
-        .split_once('e')
-        .and_then(|(_, exponent)| exponent.parse().ok())
-        .unwrap_or(0);
-    let trim = |text: &str| {
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
-    if exponent < -4 || exponent >= i64::try_from(precision).unwrap_or(i64::MAX) {
-        let text = exponent_text(float, precision - 1);
-        let (mantissa, rest) = text.split_once('e').unwrap_or((&text, "+00"));
-        format!("{}e{rest}", trim(mantissa))
-    } else {
-        let decimals = usize::try_from(i64::try_from(precision).unwrap_or(0) - 1 - exponent).unwrap_or(0);
-        trim(&format!("{float:.decimals$}"))
-    }
 }
 
 fn padded(prefix: &str, text: &str, spec: &Spec, default: char) -> String {

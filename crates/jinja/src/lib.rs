@@ -9,6 +9,7 @@ mod ast;
 mod call;
 mod calls;
 mod evaluator;
+mod floats;
 mod format;
 mod frames;
 mod globals;

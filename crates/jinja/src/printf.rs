@@ -4,6 +4,7 @@ use kubespray_value::{Error, Value};
 use num_bigint::BigInt;
 use num_traits::{FromPrimitive, Signed};
 
+use crate::floats;
 use crate::format::within_limit;
 use crate::operators::float_of;
 
@@ -91,6 +92,10 @@ pub fn printf(template: &str, values: &Value) -> Result<String, Error> {
                 found.ok_or_else(|| Error::of_value(format!("format names `{key}`, which is not given")))?,
             );
         }
+        if named.is_none() && chars.next_if_eq(&'%').is_some() {
+            out.push('%');
+            continue;
+        }
         let mut spec = Spec::default();
         while let Some(flag) = chars.next_if(|c| matches!(c, '-' | '+' | ' ' | '0' | '#')) {
             match flag {
@@ -118,10 +123,6 @@ pub fn printf(template: &str, values: &Value) -> Result<String, Error> {
         within_limit(spec.width.max(spec.precision.unwrap_or(0)))?;
         while chars.next_if(|c| matches!(c, 'h' | 'l' | 'L')).is_some() {}
         let Some(kind) = chars.next() else { return Err(Error::of_value("incomplete format")) };
-        if kind == '%' {
-            out.push('%');
-            continue;
-        }
         let value = match named {
             Some(value) => value,
             None => arguments.next()?,
@@ -199,9 +200,9 @@ fn one(kind: char, spec: &Spec, value: &Value) -> Result<String, Error> {
                     value.type_name()
                 ))
             })?;
-            let text = real(kind, float.abs(), spec);
-            let sign = sign(float.is_sign_negative() && !float.is_nan(), spec);
-            pad(&sign, &text, spec, float.is_finite())
+            let text = floats::text(kind, float, spec.precision.unwrap_or(6));
+            let sign = sign(floats::is_negative(float), spec);
+            pad(&sign, &text, spec, true)
         }
         other => return Err(Error::of_value(format!("unsupported format character `{other}`"))),
     })
@@ -216,54 +217,6 @@ fn integer(int: &BigInt, mut digits: String, prefix: &str, spec: &Spec) -> Strin
         digits = format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len())));
     }
     pad(&format!("{}{prefix}", sign(int.is_negative(), spec)), &digits, spec, true)
-}
-
-/// A float without sign in the form `f`, `e` or `g`.
-fn real(kind: char, float: f64, spec: &Spec) -> String {
-    let upper = kind.is_uppercase();
-    let text = if float.is_nan() {
-        "nan".to_owned()
-    } else if float.is_infinite() {
-        "inf".to_owned()
-    } else {
-        let precision = spec.precision.unwrap_or(6);
-        match kind.to_ascii_lowercase() {
-            'f' => format!("{float:.precision$}"),
-            'e' => exponent_form(float, precision),
-            _ => general(float, precision.max(1)),
-        }
-    };
-    if upper { text.to_uppercase() } else { text }
-}
-
-fn exponent_form(float: f64, precision: usize) -> String {
-    let text = format!("{float:.precision$e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
-}
-
-fn general(float: f64, precision: usize) -> String {
-    let exponent = format!("{float:.*e}", precision - 1);
-    let exponent: i64 = exponent.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
-    let trim = |text: &str| {
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
-    if exponent < -4 || exponent >= precision as i64 {
-        let text = exponent_form(float, precision - 1);
-        match text.split_once('e') {
-            Some((digits, exponent)) => format!("{}e{exponent}", trim(digits)),
-            None => text,
-        }
-    } else {
-        let decimals = usize::try_from(precision as i64 - 1 - exponent).unwrap_or(0);
-        trim(&format!("{float:.decimals$}"))
-    }
 }
 
 fn pad(prefix: &str, text: &str, spec: &Spec, zeros: bool) -> String {

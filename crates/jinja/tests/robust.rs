@@ -202,6 +202,18 @@ fn long_chains_are_refused_before_they_exhaust_the_stack() {
     assert_eq!(render(&concat).unwrap().to_text().len(), 201);
 }
 
+/// A float has no more than 1074 decimals, and Rust formats no more than 65535.
+#[test]
+fn decimals_beyond_those_of_floats_are_zeros() {
+    for (form, length) in [("f", 70002), ("e", 70006), ("g", 3)] {
+        for text in
+            [format!("{{{{ '%.70000{form}' % 1.5 }}}}"), format!("{{{{ '{{:.70000{form}}}'.format(1.5) }}}}")]
+        {
+            assert_eq!(render(&text).unwrap().to_text().len(), length, "{text}");
+        }
+    }
+}
+
 #[test]
 fn what_never_ends_is_stopped() {
     for text in [

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,9 +37,13 @@ pub enum Ended {
     Broken(String),
 }
 
+/// Set once, when nothing more is to be done.
+type Closed = Arc<OnceLock<Ended>>;
+
 enum Input {
     Request(Box<Request>),
-    End(Ended),
+    /// Look why.
+    End,
 }
 
 /// Serves one controller until its connection ends. The step under way is finished first; what is queued is
@@ -56,7 +60,7 @@ pub fn serve(
         Err(error) => return Ended::Broken(error.to_string()),
     };
     let cancelled = host.cancelled();
-    let closed = Arc::new(AtomicBool::new(false));
+    let closed: Closed = Arc::default();
     let doing: Arc<Mutex<Option<StepId>>> = Arc::default();
     let out = Sender::start(output, format!("{}\n", hello.line()), Arc::clone(&closed));
     let (queue, requests) = mpsc::channel();
@@ -73,7 +77,7 @@ pub fn serve(
     thread::spawn(move || beat.run());
 
     let ended = work(&mut session, &host, &requests, &out, &doing, &cancelled, &heard);
-    closed.store(true, Ordering::SeqCst);
+    let ended = closed.get_or_init(|| ended).clone();
     out.finish();
     ended
 }
@@ -88,12 +92,12 @@ fn work(
     heard: &Mutex<Instant>,
 ) -> Ended {
     loop {
-        if out.is_closed() {
-            return Ended::Closed;
+        if let Some(ended) = out.closed.get() {
+            return ended.clone();
         }
         let request = match requests.recv_timeout(HEARTBEAT) {
             Ok(Input::Request(request)) => *request,
-            Ok(Input::End(ended)) => return ended,
+            Ok(Input::End) => continue,
             Err(RecvTimeoutError::Disconnected) => return Ended::Closed,
             Err(RecvTimeoutError::Timeout) => {
                 if lock(heard).elapsed() > SILENCE {
@@ -135,7 +139,7 @@ struct Reader {
     out: Sender,
     cancelled: Arc<AtomicBool>,
     heard: Arc<Mutex<Instant>>,
-    closed: Arc<AtomicBool>,
+    closed: Closed,
 }
 
 impl Reader {
@@ -163,8 +167,8 @@ impl Reader {
         };
         // Nobody is there any more to wait for what is queued: only the step under way is finished.
         self.cancelled.store(true, Ordering::SeqCst);
-        self.closed.store(true, Ordering::SeqCst);
-        let _ = self.queue.send(Input::End(ended));
+        let _ = self.closed.set(ended);
+        let _ = self.queue.send(Input::End);
     }
 }
 
@@ -186,12 +190,12 @@ impl<R: Read> Read for Heard<R> {
 struct Heart {
     out: Sender,
     doing: Arc<Mutex<Option<StepId>>>,
-    closed: Arc<AtomicBool>,
+    closed: Closed,
 }
 
 impl Heart {
     fn run(self) {
-        while !self.closed.load(Ordering::SeqCst) {
+        while self.closed.get().is_none() {
             thread::sleep(HEARTBEAT);
             let doing = lock(&self.doing).clone();
             // A full queue says as much.
@@ -204,12 +208,12 @@ impl Heart {
 #[derive(Clone)]
 struct Sender {
     queue: SyncSender<Option<Vec<u8>>>,
-    closed: Arc<AtomicBool>,
+    closed: Closed,
     written: Arc<AtomicBool>,
 }
 
 impl Sender {
-    fn start(mut output: impl Write + Send + 'static, first: String, closed: Arc<AtomicBool>) -> Self {
+    fn start(mut output: impl Write + Send + 'static, first: String, closed: Closed) -> Self {
         let (queue, waiting) = mpsc::sync_channel::<Option<Vec<u8>>>(WAITING);
         let written = Arc::new(AtomicBool::new(false));
         let sender = Self { queue, closed: Arc::clone(&closed), written: Arc::clone(&written) };
@@ -224,15 +228,11 @@ impl Sender {
                 }
             }
             if !alive {
-                closed.store(true, Ordering::SeqCst);
+                let _ = closed.set(Ended::Closed);
             }
             written.store(true, Ordering::SeqCst);
         });
         sender
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
     }
 
     /// Sends, waiting for a controller that reads slowly.
@@ -245,8 +245,8 @@ impl Sender {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => return,
                 Err(TrySendError::Full(back)) => waiting = back,
             }
-            if self.is_closed() || Instant::now() > last {
-                self.closed.store(true, Ordering::SeqCst);
+            if self.closed.get().is_some() || Instant::now() > last {
+                let _ = self.closed.set(Ended::Silent);
                 return;
             }
             thread::sleep(Duration::from_millis(5));

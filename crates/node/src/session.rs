@@ -111,7 +111,7 @@ impl Session {
             }
             Ask::Fsync { path, count } => Answer::Synced(sync_times(host, &path, count)?),
             Ask::Clean => {
-                host.remove(BASE, true)?;
+                clean(host)?;
                 self.journalled.clear();
                 Answer::Ok
             }
@@ -206,6 +206,24 @@ fn blot(mut failure: Failure, secrets: &Secrets) -> Failure {
         *line = secrets.blot(line);
     }
     failure
+}
+
+/// Where else the binary may have been put, on hosts where nothing below [`BASE`] may be executed.
+const OTHER_FOLDERS: [&str; 3] = ["/usr/local/lib/kubespray", "/opt/kubespray", "/run/kubespray"];
+
+/// Removes all that helpers left. Elsewhere only binaries of ours go, named by their digests.
+fn clean(host: &dyn Host) -> Result<(), Failure> {
+    for folder in OTHER_FOLDERS {
+        let is_ours = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let names = host.list(folder)?;
+        for name in names.iter().filter(|name| is_ours(name)) {
+            host.remove(&format!("{folder}/{name}"), false)?;
+        }
+        if !names.is_empty() && names.iter().all(|name| is_ours(name)) {
+            host.remove(folder, false)?;
+        }
+    }
+    Ok(host.remove(BASE, true)?)
 }
 
 /// A text to show; nothing for what is too long or no text.

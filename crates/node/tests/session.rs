@@ -222,7 +222,11 @@ fn small_questions_are_answered() {
         other => panic!("{other:?}"),
     }
     say(Ask::Lock(holder("r")));
+    let binary = format!("/opt/kubespray/{}", "a".repeat(64));
+    world.put(&binary, "");
+    world.put("/run/kubespray/theirs", "");
     assert_eq!(say(Ask::Clean), Answer::Ok);
+    assert!(!world.path("/opt/kubespray").exists() && world.path("/run/kubespray/theirs").exists());
     assert!(!world.path("/var/lib/kubespray").exists());
     assert_eq!(say(Ask::Lock(holder("r"))), Answer::Held(None), "all is made anew when it is needed");
 }
@@ -234,7 +238,9 @@ fn five_hundred_unchanged_resources_are_observed_in_200_ms() {
     for index in 0..250 {
         let path = format!("/etc/files/{index}");
         world.put(&path, &format!("{index}").repeat(500));
-        items.push(("f".into(), file(&path, &format!("{index}").repeat(500)).into()));
+        // Umask aside, as `fs::write` makes it.
+        let mode = world.host.metadata(&path).unwrap().unwrap().mode;
+        items.push(("f".into(), File { mode, ..file(&path, &format!("{index}").repeat(500)) }.into()));
     }
     for index in 0..50 {
         let name = format!("u{index}.service");
@@ -260,26 +266,21 @@ fn five_hundred_unchanged_resources_are_observed_in_200_ms() {
         |session: &mut Session| ask(session, &world.host, Ask::Observe { items: items.clone() }).remove(0);
     ask_all(&mut session);
     world.forget_calls();
-    let began = std::time::Instant::now();
     let answer = ask_all(&mut session);
-    let took = began.elapsed();
     let calls = world.calls();
     assert_eq!(calls.len(), 2, "one program for all units, one for all packages: {calls:#?}");
     let Answer::Observed(observed) = answer else { panic!("{answer:?}") };
     for ((_, resource), (_, state)) in items.iter().zip(&observed) {
         let state = state.as_ref().unwrap();
-        let mut comparison = resource.compare(state, &Secrets::default()).unwrap();
-        comparison.changes.retain(|change| change.what != "mode");
+        let comparison = resource.compare(state, &Secrets::default()).unwrap();
         assert!(comparison.is_same(), "{comparison:?}");
     }
-    // The double of systemctl forks four times for each unit, which the real one does not.
-    let doubles = {
+    // The best of several: other tests run at the same time.
+    let best = (0..8).map(|_| {
         let began = std::time::Instant::now();
-        let units: Vec<_> =
-            items.iter().filter(|(step, _)| ["u", "p"].contains(&step.as_str())).cloned().collect();
-        ask(&mut session, &world.host, Ask::Observe { items: units });
+        ask_all(&mut session);
         began.elapsed()
-    };
-    let own = took.saturating_sub(doubles);
-    assert!(own.as_millis() < 200, "took {took:?}, of that {doubles:?} in doubles");
+    });
+    let best = best.min().unwrap();
+    assert!(best.as_millis() < 200, "took {best:?}");
 }

@@ -127,10 +127,11 @@ fn product(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     for factor in &args.positional {
         factors.push(factor.iterate()?);
     }
-    within_limit(repeat.saturating_mul(factors.len()))?;
+    let width = repeat.saturating_mul(factors.len());
+    rows_within_limit(1, width)?;
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
-    for factor in factors.iter().cycle().take(repeat * factors.len()) {
-        within_limit(rows.len().saturating_mul(factor.len()))?;
+    for factor in factors.iter().cycle().take(width) {
+        rows_within_limit(rows.len().saturating_mul(factor.len()), width)?;
         let longer = |row: &Vec<Value>| {
             let row = row.clone();
             factor.iter().map(move |item| row.iter().cloned().chain([item.clone()]).collect())
@@ -138,6 +139,11 @@ fn product(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
         rows = rows.iter().flat_map(longer).collect();
     }
     Ok(Value::list(rows.into_iter().map(Value::tuple).collect()))
+}
+
+/// Refuses rows that take too long to make: each of their elements is copied once for each that follows.
+fn rows_within_limit(rows: usize, width: usize) -> Result<(), Error> {
+    within_limit(rows.saturating_mul(width).saturating_mul(width))
 }
 
 fn size(value: Option<&Value>) -> Result<Option<usize>, Error> {
@@ -174,7 +180,7 @@ fn arranged(items: &[Value], size: usize, allowed: &dyn Fn(&[usize], usize) -> b
             for index in (0..items.len()).filter(|index| allowed(row, *index)) {
                 longer.push(row.iter().copied().chain([index]).collect());
             }
-            within_limit(longer.len())?;
+            rows_within_limit(longer.len(), size)?;
         }
         rows = longer;
     }

@@ -50,6 +50,21 @@ fn large_yaml_is_refused() {
 }
 
 #[test]
+fn many_rows_are_refused() {
+    for filter in [
+        "product(repeat=10000000)",
+        "product(range(3000), range(3000))",
+        "permutations",
+        "permutations(3)",
+        "combinations(1500)",
+    ] {
+        assert_eq!(render(&format!("{{{{ range(3000) | {filter} }}}}")), Err(ErrorKind::Limit), "{filter}");
+    }
+    assert_eq!(render("{{ [1] | product(repeat=10000000) }}"), Err(ErrorKind::Limit));
+    assert_eq!(render("{{ range(1000) | permutations(2) | length }}").as_deref(), Ok("999000"));
+}
+
+#[test]
 fn large_inputs_are_read_in_time() {
     for (template, expected) in [
         // As Python: more than 4300 digits are no number.

@@ -1,0 +1,257 @@
+//! Connections, locks, records and journals of hosts.
+
+use kubespray_resource::wire::{Answer, Ask, Hello, JournalEntry, Reply};
+use kubespray_resource::{EventKind, Failure};
+
+use crate::run::{Phase, Run};
+use crate::table::{Asked, At, Link, Lock};
+use crate::words::{Ending, Output};
+
+/// Before the first try to connect again; each later one waits twice as long.
+const RECONNECT_FIRST_MS: u64 = 1_000;
+/// A host that boots is noticed soon after it is there.
+const RECONNECT_LONGEST_MS: u64 = 30_000;
+/// A host that never answered is most likely off or wrongly named.
+const NEVER_SEEN_MS: u64 = 60_000;
+/// Servers with much memory take minutes to boot.
+const AWAY_MS: u64 = 15 * 60_000;
+
+impl Run {
+    pub(crate) fn up(&mut self, host: usize, hello: &Hello) {
+        let row = &mut self.table.hosts[host];
+        if row.link != Link::Connecting {
+            return;
+        }
+        self.connecting -= 1;
+        row.link = Link::Up;
+        row.away_since = None;
+        row.tries = 0;
+        let before = row.boot_id.replace(hello.boot_id.clone());
+        let name = row.name.clone();
+        if before.is_some_and(|before| before != hello.boot_id) {
+            self.tell(EventKind::HostDown { host: name.clone(), why: "the host was booted again".into() });
+        }
+        self.tell(EventKind::HostUp { host: name.clone() });
+        self.dirty.insert(host);
+        if self.winding_down || self.phase >= Phase::Unlock {
+            return;
+        }
+        if self.table.hosts[host].lock == Lock::Wanted {
+            self.table.hosts[host].lock = Lock::Asked;
+            self.send(host, Ask::Lock(self.holder.clone()), Asked::Lock);
+        }
+        if self.table.hosts[host].must_learn {
+            self.send(host, Ask::Journal { run: self.run.clone() }, Asked::Journal);
+        }
+    }
+
+    pub(crate) fn down(&mut self, host: usize, transient: bool, why: &str) {
+        let now = self.now;
+        let row = &mut self.table.hosts[host];
+        match row.link {
+            Link::Connecting => self.connecting -= 1,
+            Link::Up => {}
+            Link::Off | Link::Queued | Link::Waiting(_) => return,
+        }
+        let had_work = row.asked.values().any(|asked| matches!(asked, Asked::Step(_)));
+        row.asked.clear();
+        row.retry_at = None;
+        row.link = Link::Off;
+        if had_work || row.finished > 0 {
+            // What the helper finished meanwhile stands in its journal.
+            self.unlearned += usize::from(!row.must_learn);
+            row.must_learn = true;
+        }
+        if matches!(row.lock, Lock::Asked | Lock::Taken | Lock::Storing | Lock::Stored)
+            && self.phase < Phase::Unlock
+            && !self.winding_down
+        {
+            row.lock = Lock::Wanted;
+        }
+        self.rewind(host);
+        self.dirty.insert(host);
+        let row = &mut self.table.hosts[host];
+        let name = row.name.clone();
+        let is_wanted = row.lock == Lock::Wanted || (!row.failed && row.finished < row.stop);
+        if self.winding_down || self.phase >= Phase::Unlock || !is_wanted {
+            return;
+        }
+        let since = *row.away_since.get_or_insert(now);
+        let limit = if row.boot_id.is_some() { AWAY_MS } else { NEVER_SEEN_MS };
+        if !transient || now.saturating_sub(since) >= limit {
+            let mut failure = Failure::of_host(format!("`{name}` cannot be reached: {why}"));
+            if transient {
+                failure = failure.hint(format!("it was tried for {} s", limit / 1000));
+            }
+            self.fail_host(host, None, failure);
+            return;
+        }
+        let wait = RECONNECT_FIRST_MS
+            .saturating_mul(1 << row.tries.min(16))
+            .min(RECONNECT_LONGEST_MS)
+            .min(since.saturating_add(limit).saturating_sub(now).max(1));
+        row.tries += 1;
+        row.link = Link::Waiting(now + wait);
+        self.set_timer(now + wait, host);
+        self.tell(EventKind::HostDown { host: name, why: why.to_owned() });
+    }
+
+    pub(crate) fn reply(&mut self, host: usize, reply: Reply) {
+        let row = &mut self.table.hosts[host];
+        if let (Some(Asked::Step(step)), Answer::Started(_)) = (row.asked.get(&reply.id), &reply.body) {
+            let step = *step;
+            self.started(step);
+            return;
+        }
+        if matches!(reply.body, Answer::Heartbeat { .. }) {
+            return;
+        }
+        let Some(about) = row.asked.remove(&reply.id) else { return };
+        self.dirty.insert(host);
+        match (about, reply.body) {
+            (Asked::Step(step), Answer::Applied(_, result)) => self.ended(host, step, result),
+            (Asked::Step(step), Answer::Failed(failure)) => self.ended(host, step, Err(failure)),
+            (Asked::Lock, Answer::Held(None)) => {
+                let row = &mut self.table.hosts[host];
+                row.lock = Lock::Taken;
+                let name = row.name.clone();
+                self.tell(EventKind::LockTaken { host: name });
+                if self.phase > Phase::Lock && !self.winding_down {
+                    self.store(host);
+                }
+            }
+            (Asked::Lock, Answer::Held(Some(holder))) => {
+                let late = self.phase > Phase::Lock;
+                let why =
+                    format!("`{}` works here: run `{}`, {}", holder.owner, holder.run, holder.operation);
+                self.table.hosts[host].lock = Lock::Refused(holder);
+                if late {
+                    self.fail_host(host, None, Failure::of_host(why));
+                }
+            }
+            (Asked::Store, Answer::Ok) => self.table.hosts[host].lock = Lock::Stored,
+            (Asked::Journal, Answer::Journal(entries)) => self.learn(host, entries),
+            (Asked::Unlock, Answer::Ok) => self.table.hosts[host].lock = Lock::None,
+            (Asked::Other | Asked::Unlock, _) => {}
+            (Asked::Lock | Asked::Store | Asked::Journal, Answer::Failed(failure)) => {
+                self.fail_host(host, None, failure);
+            }
+            (_, _) => {
+                let failure = Failure::of_host("the helper answered what was not asked");
+                self.fail_host(host, None, failure);
+            }
+        }
+    }
+
+    pub(crate) fn look_at_locks(&mut self) {
+        let locks = self.table.lock_hosts.iter().map(|host| &self.table.hosts[*host]);
+        let (mut taken, mut coming, mut later, mut refused) = (0, 0, 0, Vec::new());
+        for row in locks {
+            match &row.lock {
+                Lock::Taken => taken += 1,
+                Lock::Asked => coming += 1,
+                Lock::Wanted if matches!(row.link, Link::Queued | Link::Connecting) && row.tries == 0 => {
+                    coming += 1;
+                }
+                Lock::Wanted => later += 1,
+                Lock::Refused(holder) => refused.push((row.name.clone(), holder.clone())),
+                _ => {}
+            }
+        }
+        if coming > 0 {
+            return;
+        }
+        let all = self.table.lock_hosts.len();
+        if !refused.is_empty() {
+            self.wind_up(Ending::Refused(refused));
+        } else if all == 0 || taken * 2 > all {
+            self.phase = Phase::Store;
+            for host in self.table.lock_hosts.clone() {
+                if self.table.hosts[host].lock == Lock::Taken {
+                    self.store(host);
+                    self.dirty.insert(host);
+                }
+            }
+            if all == 0 {
+                self.look_at_records();
+            }
+        } else if (taken + later) * 2 <= all {
+            let why = format!("only {taken} of {all} lock hosts answer; more than half are needed");
+            self.wind_up(Ending::NoLock(why));
+        }
+    }
+
+    pub(crate) fn look_at_records(&mut self) {
+        let count = |wanted: &dyn Fn(&Lock) -> bool| {
+            self.table.lock_hosts.iter().filter(|host| wanted(&self.table.hosts[**host].lock)).count()
+        };
+        let all = self.table.lock_hosts.len();
+        let stored = count(&|lock| *lock == Lock::Stored);
+        let coming = count(&|lock| matches!(lock, Lock::Storing | Lock::Asked | Lock::Taken));
+        let later = count(&|lock| *lock == Lock::Wanted);
+        if coming > 0 {
+            return;
+        }
+        if all == 0 || stored * 2 > all {
+            self.phase = Phase::Learn;
+            self.dirty.extend(0..self.table.hosts.len());
+        } else if (stored + later) * 2 <= all {
+            let why = format!("only {stored} of {all} lock hosts keep the record; more than half must");
+            self.wind_up(Ending::NoLock(why));
+        }
+    }
+
+    fn store(&mut self, host: usize) {
+        self.table.hosts[host].lock = Lock::Storing;
+        let (run, record) = (self.run.clone(), self.record());
+        self.send(host, Ask::StoreRun { run, record }, Asked::Store);
+    }
+
+    /// Takes from a journal what is done already.
+    fn learn(&mut self, host: usize, entries: Vec<JournalEntry>) {
+        let mut last = std::collections::HashMap::new();
+        for entry in entries {
+            let Some(at) = self.table.step_index.get(&entry.step).copied() else { continue };
+            if self.table.steps[at].host == host {
+                // Begun and not ended: it may have changed something, and will not know that it did.
+                let is_touched = !matches!(&entry.ended, Some(Ok(o)) if o.kind == kubespray_resource::OutcomeKind::Unchanged);
+                if is_touched {
+                    let tokens = self.plan.steps[at].step.notifies.iter().cloned();
+                    self.table.hosts[host].notified.extend(tokens);
+                }
+                last.insert(at, entry.ended);
+            }
+        }
+        let row = &mut self.table.hosts[host];
+        if row.must_learn {
+            row.must_learn = false;
+            self.unlearned -= 1;
+        }
+        let mut known: Vec<_> = last.into_iter().collect();
+        known.sort_by_key(|(at, _)| *at);
+        for (at, ended) in known {
+            if let Some(turns) = self.table.steps[at].turns {
+                self.table.turns[turns].take(host);
+            }
+            if let Some(Ok(outcome)) = ended
+                && matches!(self.table.steps[at].at, At::Pending)
+                && self.table.steps[at].active
+            {
+                self.step_done(host, at, outcome, 0);
+            }
+        }
+    }
+
+    /// The connection is not needed any more.
+    pub(crate) fn close(&mut self, host: usize) {
+        let row = &mut self.table.hosts[host];
+        if row.link == Link::Connecting {
+            self.connecting -= 1;
+        }
+        if matches!(row.link, Link::Connecting | Link::Up) {
+            self.out.push(Output::Close { host: row.name.clone() });
+        }
+        row.link = Link::Off;
+        row.asked.clear();
+    }
+}

@@ -1,5 +1,8 @@
 //! Numbers and lists as people read them.
 
+/// Longer names do not make a column wider: `format!` cannot pad beyond 65,535, and nobody reads such a line.
+pub const WIDEST_COLUMN: usize = 255;
+
 /// `1 host`, `2 hosts`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

@@ -4,6 +4,6 @@ mod amount;
 mod lines;
 mod plan;
 
-pub use amount::{duration, list, plural};
+pub use amount::{WIDEST_COLUMN, duration, list, plural};
 pub use lines::line;
 pub use plan::plan_text;

@@ -6,6 +6,7 @@ use kubespray_value::{Error, Map, Value};
 
 use crate::call::Args;
 use crate::format;
+use crate::operators::{LARGEST, too_large};
 
 const TEXT: &[&str] = &[
     "capitalize",
@@ -445,10 +446,12 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
         "endswith" => any_of(text, args, |text, part| text.ends_with(part))?,
         "replace" => {
             let (old, new) = (first("old")?, text_of(args.require(1, "new")?)?);
-            match usize::try_from(integer(args, 2, "count", -1)?) {
-                Ok(count) => Value::from(text.replacen(old, new, count)),
-                Err(_) => Value::from(text.replace(old, new)),
+            let count = usize::try_from(integer(args, 2, "count", -1)?).unwrap_or(usize::MAX);
+            let found = text.matches(old).take(count).count();
+            if found.saturating_mul(new.len()) > LARGEST {
+                return Err(too_large());
             }
+            Value::from(text.replacen(old, new, count))
         }
         "find" => Value::Int(find(text, args, false)?),
         "rfind" => Value::Int(find(text, args, true)?),
@@ -462,10 +465,13 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
             Value::from(if part.is_empty() { text.chars().count() + 1 } else { text.matches(part).count() })
         }
         "join" => {
-            let mut parts = Vec::new();
-            for item in args.require(0, "iterable")?.iterate()? {
+            let mut out = String::new();
+            for (index, item) in args.require(0, "iterable")?.iterate()?.into_iter().enumerate() {
+                if index > 0 {
+                    out.push_str(text);
+                }
                 match item {
-                    Value::Str(part) => parts.push(part.as_str().to_owned()),
+                    Value::Str(part) => out.push_str(part.as_str()),
                     other => {
                         return Err(Error::of_type(format!(
                             "expected str instance, {} found",
@@ -473,8 +479,11 @@ fn text_method(text: &str, name: &str, args: &Args) -> Result<Value, Error> {
                         )));
                     }
                 }
+                if out.len() > LARGEST {
+                    return Err(too_large());
+                }
             }
-            Value::from(parts.join(text))
+            Value::from(out)
         }
         "format" => Value::from(format::format(text, &args.positional, &|name| args.named(name).cloned())?),
         "format_map" => {

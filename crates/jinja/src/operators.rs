@@ -11,9 +11,13 @@ use crate::ast::{Comparison, Operator};
 use crate::lenient;
 use crate::printf::printf;
 
-/// Texts, lists and integers made by an operator are refused beyond this many characters, elements
-/// or bits: `'a' * 10 ** 12` is a slip, not a wish.
-const LARGEST: usize = 16 << 20;
+/// Texts and lists made by an operator or a method are refused beyond this many characters or elements:
+/// `'a' * 10 ** 12` is a slip, not a wish.
+pub(crate) const LARGEST: usize = 16 << 20;
+
+/// Integers of more bits are not calculated: the time of writing one grows with the square of its length, and
+/// Python writes none above 4300 digits, which are 14,000 bits.
+const MOST_BITS: u64 = 1 << 17;
 
 /// An error where the value does not exist.
 pub(crate) fn defined(value: Value) -> Result<Value, Error> {
@@ -31,8 +35,8 @@ fn unsupported(symbol: &str, left: &Value, right: &Value) -> Error {
     ))
 }
 
-fn too_large() -> Error {
-    Error::new(ErrorKind::Limit, "result of an operator is too large")
+pub(crate) fn too_large() -> Error {
+    Error::new(ErrorKind::Limit, "result is too large")
 }
 
 /// The number as a float; `None` where it is no number, an error where no float is that large.
@@ -191,7 +195,7 @@ fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Result<Value, Error> 
         Operator::Add => Value::big(a + b),
         Operator::Subtract => Value::big(a - b),
         Operator::Multiply => {
-            if a.bits() + b.bits() > LARGEST as u64 {
+            if a.bits() + b.bits() > MOST_BITS {
                 return Err(too_large());
             }
             Value::big(a * b)
@@ -208,7 +212,7 @@ fn integers(operator: Operator, a: &BigInt, b: &BigInt) -> Result<Value, Error> 
         }
         Operator::Power => match b.to_u32() {
             Some(exponent) => {
-                if a.bits().saturating_mul(u64::from(exponent)) > LARGEST as u64 {
+                if a.bits().saturating_mul(u64::from(exponent)) > MOST_BITS {
                     return Err(too_large());
                 }
                 Value::big(a.pow(exponent))

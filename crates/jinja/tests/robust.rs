@@ -227,3 +227,21 @@ fn what_never_ends_is_stopped() {
         assert!(render(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn large_results_of_methods_and_powers_are_refused() {
+    for text in [
+        "{{ ('x' * 1000000).replace('x', 'y' * 1000000) }}",
+        "{{ ('x' * 1000000).replace('', 'y' * 1000000) }}",
+        "{{ ('x' * 1000000).join(['a'] * 1000000) }}",
+        "{{ 2999999999 ** 299999 }}",
+        "{% set n = namespace(x=3) %}{% for i in range(30) %}{% set n.x = n.x * n.x %}{% endfor %}{{ n.x }}",
+    ] {
+        assert_eq!(render(text).map_err(|error| error.kind), Err(ErrorKind::Limit), "{text}");
+    }
+    assert_eq!(
+        render("{{ 'aXbX'.replace('X', '-') ~ 'aXbX'.replace('X', '-', 1) }}").unwrap().to_text(),
+        "a-b-a-bX"
+    );
+    assert_eq!(render("{{ 10 ** 4000 > 5 }}").unwrap().to_text(), "True");
+}

@@ -56,6 +56,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray exec kube_node -i hosts.yaml -- uptime\n  kubespray exec 'etcd:!node3' -i hosts.yaml --timeout 10 -- systemctl is-active etcd"
     )]
     Exec(Exec),
+    /// Look at hosts before anything is done to them; changes nothing
+    ///
+    /// Asks every host what it is and finds what a cluster could not live with: systems, kernels, memory, disks,
+    /// clocks that disagree, copied machines, packets of different sizes, networks that are used twice, nameservers,
+    /// hosts that cannot reach each other (by the port of SSH), slow disks under etcd (synced writes in a folder
+    /// beside its data).
+    ///
+    /// Exit code: 0 without errors, 1 with errors (with --strict also with warnings), 2 when the input cannot be read.
+    #[command(after_help = "Example:\n  kubespray preflight -i inventory/mycluster/hosts.yaml")]
+    Preflight(Preflight),
     /// The helper on hosts: remove what it left
     Node(Node),
     /// Print a completion script for a shell
@@ -101,6 +111,17 @@ pub(crate) struct Exec {
     /// The command and its arguments; no shell is in between
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Preflight {
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    pub(crate) strict: bool,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
@@ -406,6 +427,7 @@ impl Arguments {
             Command::Ping(c) => c.common.output.clone(),
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
+            Command::Preflight(c) => c.common.output.clone(),
             Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
             Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_resource::wire::{Answer, Ask, Hello, Request};
@@ -17,15 +17,30 @@ pub(crate) struct Answered {
     pub(crate) hello: Hello,
     /// From the start of the connection to the helper's first word.
     pub(crate) connect: Duration,
-    /// The answers in the order of the questions, each with the time since the one before.
-    pub(crate) answers: Vec<(Answer, Duration)>,
+    /// The answers in the order of the questions, each with the time since the one before and when it came.
+    pub(crate) answers: Vec<(Answer, Duration, SystemTime)>,
 }
 
 struct Pending {
     connection: Box<dyn Connection>,
+    questions: Vec<Ask>,
     hello: Option<(Hello, Duration)>,
-    answers: Vec<(Answer, Duration)>,
-    last: Instant,
+    answers: Vec<(Answer, Duration, SystemTime)>,
+    /// When the last question was asked, or the helper was there to hear the first.
+    asked: Instant,
+    /// When it last said anything.
+    heard: Instant,
+}
+
+impl Pending {
+    /// Asks one question after the other, so that the time of each is its own; `false` when all are answered.
+    fn ask_next(&mut self) -> bool {
+        let number = self.answers.len();
+        let Some(body) = self.questions.get(number) else { return false };
+        self.connection.send(&Request { id: number as u64 + 1, body: body.clone() });
+        self.asked = Instant::now();
+        true
+    }
 }
 
 /// Asks every host, and gives what each answered, or why it did not.
@@ -35,17 +50,21 @@ struct Pending {
 pub(crate) fn ask(
     transport: &dyn Transport,
     targets: &[Target],
-    asks: &[Ask],
+    asks: impl Fn(&str) -> Vec<Ask>,
 ) -> BTreeMap<String, Result<Answered, Disconnect>> {
     let (sender, events) = channel();
     let mut results = BTreeMap::new();
     let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
     for target in targets {
-        let mut connection = transport.connect(target, sender.clone());
-        for (id, body) in (1..).zip(asks) {
-            connection.send(&Request { id, body: body.clone() });
-        }
-        let waiting = Pending { connection, hello: None, answers: Vec::new(), last: Instant::now() };
+        let mut waiting = Pending {
+            connection: transport.connect(target, sender.clone()),
+            questions: asks(&target.host),
+            hello: None,
+            answers: Vec::new(),
+            asked: Instant::now(),
+            heard: Instant::now(),
+        };
+        waiting.ask_next();
         pending.insert(target.host.clone(), waiting);
     }
     drop(sender);
@@ -60,19 +79,19 @@ pub(crate) fn ask(
         };
         let (host, event) = event;
         let Some(waiting) = pending.get_mut(&host) else { continue };
+        waiting.heard = Instant::now();
         match event {
             ConnectionEvent::Up(hello, took) => {
                 waiting.hello = Some((hello, took));
-                waiting.last = Instant::now();
+                waiting.asked = Instant::now();
             }
             ConnectionEvent::Reply(reply) => {
-                let took = waiting.last.elapsed();
-                waiting.last = Instant::now();
+                let took = waiting.asked.elapsed();
                 if reply.id == 0 || matches!(reply.body, Answer::Started(_)) {
                     continue;
                 }
-                waiting.answers.push((reply.body, took));
-                if waiting.answers.len() == asks.len()
+                waiting.answers.push((reply.body, took, SystemTime::now()));
+                if !waiting.ask_next()
                     && let Some(Pending { mut connection, hello: Some((hello, connect)), answers, .. }) =
                         pending.remove(&host)
                 {
@@ -94,7 +113,7 @@ fn give_up_silent_ones(
     results: &mut BTreeMap<String, Result<Answered, Disconnect>>,
 ) {
     // Before the helper is there the transport has its own limits.
-    let is_silent = |waiting: &Pending| waiting.hello.is_some() && waiting.last.elapsed() > SILENCE;
+    let is_silent = |waiting: &Pending| waiting.hello.is_some() && waiting.heard.elapsed() > SILENCE;
     let silent: Vec<String> =
         pending.iter().filter(|(_, waiting)| is_silent(waiting)).map(|(host, _)| host.clone()).collect();
     for host in silent {

@@ -70,6 +70,16 @@ impl Site {
         })
     }
 
+    /// Whether facts of a host are at hand.
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        self.facts.contains_key(host)
+    }
+
+    /// Takes what hosts say of themselves, beside what a file says.
+    pub(crate) fn learn(&mut self, facts: BTreeMap<String, Map>) {
+        self.facts.extend(facts);
+    }
+
     /// The variables of all hosts.
     pub(crate) fn variables(&self, unknown_facts: UnknownFacts) -> Variables {
         let playbook_dir = playbook_dir(self.sources.first().map_or("", String::as_str));

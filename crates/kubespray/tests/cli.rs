@@ -301,6 +301,14 @@ fn a_mistyped_filter_or_test_is_pointed_out() {
 }
 
 #[test]
+fn a_very_long_name_of_a_host_is_no_panic() {
+    let long = "h".repeat(70_000);
+    let folder = folder(&[("hosts.ini", &[&long, " x=1\nb x=2\n"].concat())]);
+    let run = kubespray(folder.path(), &["vars", "get", "x", "-i", "hosts.ini"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+}
+
+#[test]
 fn ignored_checks_are_reported_and_only_those_are_ignored() {
     let hosts = "all: {children: {kube_control_plane: {hosts: {a: , b: }}, etcd: {hosts: {a: , b: }}}}\n";
     let folder = folder(&[("hosts.yaml", hosts), ("group_vars/all.yml", "dns_mode: bind\n")]);

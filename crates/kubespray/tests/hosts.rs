@@ -100,6 +100,15 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
         kubespray(folder.path(), &lab, &["exec", &names[1], "--", "sh", "-c", "id -u; echo no >&2; exit 3"]);
     assert_eq!((run.code, run.out), (1, format!("{}: (status 3)\n  0\n  no\n", names[1])), "{}", run.err);
 
+    let ready = ["preflight", "-e", "disable_host_nameservers=true"];
+    let run = kubespray(folder.path(), &lab, &ready);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let run = kubespray(folder.path(), &lab, &["preflight", "--output", "json"]);
+    let report = json(&run);
+    let ids: Vec<&str> =
+        report["problems"].as_array().unwrap().iter().filter_map(|p| p["id"].as_str()).collect();
+    assert_eq!((run.code, ids), (1, vec!["VAL-051"; 3]), "hosts of a lab have no nameserver");
+
     // A host that is cut off is named, the others answer.
     lab.partition(&names[2]).unwrap();
     let run = kubespray(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use flate2::Compression;
@@ -12,15 +12,24 @@ use kubespray_resource::Digest;
 
 use crate::Disconnect;
 
-/// One program: read once, compressed once, shared between all hosts.
+/// One program: read once, compressed once and only when a host needs it, shared between all hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Helper {
     /// The digest of its bytes.
     pub(crate) digest: Digest,
     /// Its bytes.
     pub(crate) raw: Arc<[u8]>,
-    /// Its bytes in gzip.
-    pub(crate) gzip: Arc<[u8]>,
+    packed: Arc<OnceLock<Option<Arc<[u8]>>>>,
+}
+
+impl Helper {
+    /// Its bytes in gzip; nothing where they cannot be compressed. The first caller compresses while the others
+    /// wait.
+    pub(crate) fn gzip(&self) -> Option<&Arc<[u8]>> {
+        // Compressing takes more stack than a thread of a connection has.
+        let pack = || thread::scope(|scope| scope.spawn(|| compress(&self.raw)).join()).ok()?.ok();
+        self.packed.get_or_init(pack).as_ref()
+    }
 }
 
 /// The programs by architecture, as `uname -m` names it.
@@ -35,7 +44,7 @@ impl Helpers {
         Self { paths, read: Mutex::new(None) }
     }
 
-    /// All of them. The first caller reads and compresses while the others wait.
+    /// All of them. The first caller reads while the others wait.
     pub(crate) fn all(&self) -> Result<Arc<BTreeMap<String, Helper>>, Disconnect> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(helpers) = read.as_ref() {
@@ -43,12 +52,9 @@ impl Helpers {
         }
         let mut helpers = BTreeMap::new();
         for (arch, path) in &self.paths {
-            // Compressing takes more stack than a thread of a connection has.
-            let loaded = thread::scope(|scope| scope.spawn(|| load(path)).join());
-            let helper =
-                loaded.unwrap_or_else(|_| Err(io::Error::other("compressing failed"))).map_err(|error| {
-                    Disconnect::HelperUnreadable { reason: format!("`{}`: {error}", path.display()) }
-                })?;
+            let helper = load(path).map_err(|error| Disconnect::HelperUnreadable {
+                reason: format!("`{}`: {error}", path.display()),
+            })?;
             helpers.insert(arch.clone(), helper);
         }
         Ok(Arc::clone(read.insert(Arc::new(helpers))))
@@ -57,8 +63,11 @@ impl Helpers {
 
 fn load(path: &Path) -> io::Result<Helper> {
     let raw = std::fs::read(path)?;
+    Ok(Helper { digest: Digest::of(&raw), raw: raw.into(), packed: Arc::default() })
+}
+
+fn compress(raw: &[u8]) -> io::Result<Arc<[u8]>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&raw)?;
-    let gzip = encoder.finish()?;
-    Ok(Helper { digest: Digest::of(&raw), raw: raw.into(), gzip: gzip.into() })
+    encoder.write_all(raw)?;
+    Ok(encoder.finish()?.into())
 }

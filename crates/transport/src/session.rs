@@ -302,7 +302,8 @@ impl<'a> Session<'a> {
     }
 
     fn upload(&mut self, helper: &Helper, gzip: bool, need_kib: u64) -> Result<(), Disconnect> {
-        let (bytes, packing) = if gzip { (&helper.gzip, "gzip") } else { (&helper.raw, "raw") };
+        let packed = if gzip { helper.gzip() } else { None };
+        let (bytes, packing) = packed.map_or((&helper.raw, "raw"), |packed| (packed, "gzip"));
         self.queue.say(format!("upload {} {packing}\n", bytes.len()).into_bytes());
         match self.line("beginning the upload", LOGIN)? {
             Line::Send => {}

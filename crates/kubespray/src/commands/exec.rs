@@ -27,13 +27,13 @@ pub(crate) fn run(options: &Exec, printer: &mut Printer) -> Result<ExitCode, Fai
     let ways = targets::targets(&site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     let ask = Ask::Exec { argv: options.command.clone(), timeout_s: options.timeout };
-    let mut results = fleet::ask(&transport, &ways, &[ask]);
+    let mut results = fleet::ask(&transport, &ways, |_| vec![ask.clone()]);
     let mut problems = site.warnings.clone();
     let mut list = Vec::new();
     let mut succeeded = 0;
     for host in &hosts {
         let answer = match results.remove(host) {
-            Some(Ok(answered)) => answered.answers.into_iter().next().map(|(answer, _)| answer),
+            Some(Ok(answered)) => answered.answers.into_iter().next().map(|(answer, ..)| answer),
             Some(Err(why)) => {
                 problems.push(fleet::problem(host, &why));
                 list.push(json!({"host": host, "problem": why.to_string()}));

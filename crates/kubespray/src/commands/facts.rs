@@ -17,13 +17,13 @@ pub(crate) fn run(options: &arguments::Facts, printer: &mut Printer) -> Result<E
     let hosts = site.hosts(options.common.limit.as_deref())?;
     let ways = targets::targets(&site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
-    let mut results = fleet::ask(&transport, &ways, &[Ask::Facts]);
+    let mut results = fleet::ask(&transport, &ways, |_| vec![Ask::Facts]);
     let mut problems = site.warnings.clone();
     let mut found = Map::new();
     for host in &hosts {
         match results.remove(host) {
             Some(Ok(answered)) => match answered.answers.into_iter().next() {
-                Some((Answer::Facts(facts), _)) => {
+                Some((Answer::Facts(facts), ..)) => {
                     if !printer.is_json() {
                         summary(host, &facts).iter().for_each(|line| printer.line(line));
                     }
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &arguments::Facts, printer: &mut Printer) -> Result<E
                         if options.ansible { Value::Object(facts.to_ansible()) } else { json!(facts) };
                     found.insert(host.clone(), facts);
                 }
-                Some((other, _)) => problems.push(fleet::unexpected(host, &other)),
+                Some((other, ..)) => problems.push(fleet::unexpected(host, &other)),
                 None => {}
             },
             Some(Err(why)) => problems.push(fleet::problem(host, &why)),

@@ -8,6 +8,7 @@ mod inventory;
 mod man;
 mod node;
 mod ping;
+mod preflight;
 mod validate;
 mod vars;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Ping(options) => ping::run(options, printer),
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
+        Command::Preflight(options) => preflight::run(options, printer),
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),

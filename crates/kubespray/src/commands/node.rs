@@ -39,14 +39,14 @@ fn clean(options: &NodeClean, printer: &mut Printer) -> Result<ExitCode, Failure
     let hosts = site.hosts(options.common.limit.as_deref())?;
     let ways = targets::targets(&site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
-    let mut results = fleet::ask(&transport, &ways, &[Ask::Clean]);
+    let mut results = fleet::ask(&transport, &ways, |_| vec![Ask::Clean]);
     let mut problems = site.warnings.clone();
     let mut cleaned = 0;
     for host in &hosts {
         match results.remove(host) {
             Some(Ok(answered)) => match answered.answers.first() {
-                Some((Answer::Ok, _)) => cleaned += 1,
-                Some((other, _)) => problems.push(fleet::unexpected(host, other)),
+                Some((Answer::Ok, ..)) => cleaned += 1,
+                Some((other, ..)) => problems.push(fleet::unexpected(host, other)),
                 None => {}
             },
             Some(Err(why)) => problems.push(fleet::problem(host, &why)),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use kubespray_interface::plural;
+use kubespray_interface::{WIDEST_COLUMN, plural};
 use kubespray_resource::wire::{Answer, Ask};
 use serde_json::json;
 
@@ -18,15 +18,15 @@ pub(crate) fn run(options: &Ping, printer: &mut Printer) -> Result<ExitCode, Fai
     let ways = targets::targets(&site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     // The first round trip pays for the start of the helper, the second is the latency.
-    let mut results = fleet::ask(&transport, &ways, &[Ask::Ping, Ask::Ping]);
+    let mut results = fleet::ask(&transport, &ways, |_| vec![Ask::Ping, Ask::Ping]);
     let mut problems = site.warnings.clone();
     let mut list = Vec::new();
-    let width = hosts.iter().map(String::len).max().unwrap_or(0);
+    let width = hosts.iter().map(String::len).max().unwrap_or(0).min(WIDEST_COLUMN);
     let mut answered = 0;
     for host in &hosts {
         match results.remove(host) {
-            Some(Ok(found)) if found.answers.iter().all(|(answer, _)| *answer == Answer::Ok) => {
-                let latency = found.answers.last().map_or(0.0, |(_, took)| took.as_secs_f64() * 1000.0);
+            Some(Ok(found)) if found.answers.iter().all(|(answer, ..)| *answer == Answer::Ok) => {
+                let latency = found.answers.last().map_or(0.0, |(_, took, _)| took.as_secs_f64() * 1000.0);
                 let connect = found.connect.as_millis();
                 answered += 1;
                 if printer.is_json() {
@@ -41,8 +41,8 @@ pub(crate) fn run(options: &Ping, printer: &mut Printer) -> Result<ExitCode, Fai
                 }
             }
             Some(Ok(found)) => {
-                let wrong = found.answers.iter().find(|(answer, _)| *answer != Answer::Ok);
-                problems.extend(wrong.map(|(answer, _)| fleet::unexpected(host, answer)));
+                let wrong = found.answers.iter().find(|(answer, ..)| *answer != Answer::Ok);
+                problems.extend(wrong.map(|(answer, ..)| fleet::unexpected(host, answer)));
                 list.push(json!({"host": host, "answers": false}));
             }
             Some(Err(why)) => {

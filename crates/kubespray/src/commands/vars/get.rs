@@ -83,7 +83,12 @@ fn print(name: &str, answers: &[(&String, Value)], hosts: &[String], one: bool, 
             printer.line(shown(first));
         }
         _ => {
-            let width = answers.iter().map(|(host, _)| host.len()).max().unwrap_or(0);
+            let width = answers
+                .iter()
+                .map(|(host, _)| host.len())
+                .max()
+                .unwrap_or(0)
+                .min(kubespray_interface::WIDEST_COLUMN);
             for (host, value) in answers {
                 printer.line(format!("{host:width$}  {}", shown(value)));
             }

@@ -2,70 +2,11 @@
 //! failure there when `KUBESPRAY_REQUIRE_LAB` is 1.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
-use std::process::Command;
+mod support;
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions};
 use serde_json::Value as Json;
-
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn left_out() -> bool {
-    let Some(reason) = Lab::missing() else { return false };
-    assert!(std::env::var_os("KUBESPRAY_REQUIRE_LAB").is_none_or(|value| value != "1"), "{reason}");
-    eprintln!("left out: {reason}");
-    true
-}
-
-/// An inventory of the lab's hosts, with the way to them.
-fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
-    let hosts: Vec<String> = lab
-        .hosts()
-        .iter()
-        .map(|host| format!("    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address))
-        .collect();
-    let names: Vec<String> = lab.hosts().iter().map(|host| format!("{}: ", host.name)).collect();
-    let names = names.join(", ");
-    let text = format!(
-        "all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {}}}\n  hosts:\n{}\n  children:\n    \
-         kube_control_plane: {{hosts: {{{names}}}}}\n    etcd: {{hosts: {{{names}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
-        lab.key().display(),
-        hosts.join("\n"),
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
-}
-
-fn kubespray(folder: &Path, lab: &Lab, arguments: &[&str]) -> Run {
-    let (options, command) = match arguments.iter().position(|argument| *argument == "--") {
-        Some(at) => arguments.split_at(at),
-        None => (arguments, &[][..]),
-    };
-    let output = Command::new(env!("CARGO_BIN_EXE_kubespray"))
-        .args(options)
-        .args(["-i", "hosts.yaml", "--known-hosts"])
-        .arg(lab.known_hosts())
-        .args(command)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        // Nothing of the person who runs the tests counts.
-        .env("HOME", folder)
-        .env_remove("SSH_AUTH_SOCK")
-        .output()
-        .unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn json(run: &Run) -> Json {
-    serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err))
-}
+use support::{json, kubespray, left_out, write_inventory};
 
 #[test]
 fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {

@@ -19,10 +19,12 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
     let names: Vec<String> = lab.hosts().into_iter().map(|host| host.name).collect();
 
     // The first time the helper is brought along, the second time it is there.
-    for round in ["fresh", "again"] {
+    for round in ["helper brought along", "helper was there"] {
         let run = kubespray(folder.path(), &lab, &["ping"]);
         assert_eq!(run.code, 0, "{round}: {}{}", run.out, run.err);
         assert!(run.out.ends_with("3 of 3 hosts answer\n"), "{}", run.out);
+        let told = format!("root by sudo, {round}, host key known");
+        assert_eq!(run.out.matches(&told).count(), 3, "{}", run.out);
     }
 
     let run = kubespray(folder.path(), &lab, &["facts", "--output", "json"]);
@@ -96,6 +98,7 @@ fn lab_logins_that_do_not_work_say_what_to_do() {
         std::fs::write(folder.path().join("password"), password).unwrap();
         let run = kubespray(folder.path(), &lab, &["ping", "--become-password-file", "password"]);
         assert_eq!(run.code, code, "{}{}", run.out, run.err);
+        assert_eq!(code == 0, run.out.contains("root by sudo with a password"), "{}", run.out);
         assert!(!run.err.contains(password) && !run.out.contains(password), "{}", run.err);
     }
     write_inventory(&lab, folder.path(), "nobody-of-this-name");

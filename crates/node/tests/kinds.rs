@@ -124,6 +124,9 @@ fn blocks_and_lines_change_their_part_only() {
         begin: "# begin".into(),
         end: "# end".into(),
         text: text.map(str::to_owned),
+        keep: false,
+        on_top: false,
+        replaces: Vec::new(),
         mode: Mode::PUBLIC,
         owner: root(),
     };
@@ -280,6 +283,7 @@ fn a_kernel_parameter_is_set_and_kept() {
         value: "1".into(),
         file: "/etc/sysctl.d/99.conf".into(),
         may_be_missing: false,
+        at_least: false,
     };
     assert_eq!(world.converge(wish("net.ipv4.ip_forward")).changes.len(), 2);
     assert_eq!(world.get("/proc/sys/net/ipv4/ip_forward"), "1\n");
@@ -290,6 +294,11 @@ fn a_kernel_parameter_is_set_and_kept() {
         world.apply(Sysctl { may_be_missing: true, ..wish("net.none") }).unwrap(),
         Outcome::unchanged()
     );
+    let at_least =
+        |value: &str| Sysctl { at_least: true, value: value.into(), ..wish("net.ipv4.ip_forward") };
+    assert_eq!(world.apply(at_least("0")).unwrap(), Outcome::unchanged(), "more is as good");
+    world.converge(at_least("5"));
+    assert_eq!(world.get("/proc/sys/net/ipv4/ip_forward"), "5\n");
 }
 
 #[test]

@@ -249,7 +249,10 @@ fn five_hundred_unchanged_resources_are_observed_in_200_ms() {
         world.put(&format!("/proc/sys/net/ipv4/p{index}"), "1\n");
         let key = format!("net.ipv4.p{index}");
         let file = "/etc/sysctl.d/x.conf".to_owned();
-        items.push(("s".into(), Sysctl { key, value: "1".into(), file, may_be_missing: false }.into()));
+        items.push((
+            "s".into(),
+            Sysctl { key, value: "1".into(), file, may_be_missing: false, at_least: false }.into(),
+        ));
         world.state(&format!("packages/p{index}"), "1\n");
         let wishes = [(format!("p{index}"), PackageWish::Installed)].into();
         let manager = PackageManager::Apt;

@@ -3,6 +3,7 @@
 //! Everything here is pure: no file, no socket, no clock, no randomness. [`plan`] places wishes and what was
 //! seen of them side by side; [`lint`] proves that a plan keeps the rules whatever made it.
 
+pub mod components;
 mod diff;
 mod graph;
 mod lint;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use kubespray_resource::{Disruption, Plan, Resource, Secrets, StepId, Token};
+use kubespray_resource::{Block, Disruption, File, Plan, Resource, Secrets, StepId, Token};
 
 use crate::graph::{Edges, Graph};
 
@@ -180,6 +180,13 @@ impl Linter<'_> {
                 }
             }
             let Some(claim) = claim(&step.resource) else { continue };
+            // What keeps what is there agrees with whatever is wished later.
+            if matches!(
+                &step.resource,
+                Resource::File(File { keep_content: true, .. }) | Resource::Block(Block { keep: true, .. })
+            ) {
+                continue;
+            }
             match claims.get(&(step.host.as_str(), claim.clone())) {
                 Some((other, wish)) if **wish != step.resource => {
                     self.add(Rule::Conflict, &step.id, format!("wishes otherwise than `{other}`"));

@@ -11,17 +11,18 @@ use crate::Wishes;
 pub struct Selection {
     /// Only these hosts; all where nothing is said.
     pub hosts: Option<BTreeSet<String>>,
-    /// Only these components; all where none is named.
+    /// Only these components or phases; all where none is named.
     pub tags: BTreeSet<String>,
-    /// Not these components.
+    /// Not these components or phases.
     pub skip_tags: BTreeSet<String>,
 }
 
 impl Selection {
     fn takes(&self, step: &Step) -> bool {
+        let is_in = |tags: &BTreeSet<String>| tags.contains(&step.component) || tags.contains(&step.phase);
         self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&step.host))
-            && (self.tags.is_empty() || self.tags.contains(&step.component))
-            && !self.skip_tags.contains(&step.component)
+            && (self.tags.is_empty() || is_in(&self.tags))
+            && !is_in(&self.skip_tags)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a host is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,40 @@ pub struct Facts {
     pub uptime_s: u64,
     /// The id of this boot.
     pub boot_id: String,
+    /// Of [`WATCHED_UNITS`]: `ActiveState` of those that the host has.
+    #[serde(default)]
+    pub units: BTreeMap<String, String>,
+    /// Of [`WATCHED_PATHS`]: those that exist.
+    #[serde(default)]
+    pub paths: BTreeSet<String>,
 }
+
+/// Services whose presence decides how a host is prepared: whoever owns its resolvers, packages and containers.
+pub const WATCHED_UNITS: [&str; 10] = [
+    "NetworkManager.service",
+    "containerd.service",
+    "crio.service",
+    "docker.service",
+    "fapolicyd.service",
+    "firewalld.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "ufw.service",
+    "unattended-upgrades.service",
+];
+
+/// Files and folders whose presence decides how a host is prepared.
+pub const WATCHED_PATHS: [&str; 9] = [
+    "/etc/apt/apt.conf.d/50unattended-upgrades",
+    "/etc/dhclient.conf",
+    "/etc/dhcp/dhclient.conf",
+    "/etc/fstab",
+    "/etc/resolvconf/resolv.conf.d",
+    "/etc/selinux/config",
+    "/proc/sys/fs/may_detach_mounts",
+    "/run/ostree-booted",
+    "/usr/sbin/resolvconf",
+];
 
 /// The operating system, from `/etc/os-release`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +210,16 @@ impl Address {
 }
 
 impl Facts {
+    /// Whether a watched service runs.
+    pub fn runs(&self, unit: &str) -> bool {
+        self.units.get(unit).is_some_and(|state| state == "active")
+    }
+
+    /// Whether a watched path exists.
+    pub fn has_path(&self, path: &str) -> bool {
+        self.paths.contains(path)
+    }
+
     /// All addresses but those of loopback.
     pub fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.interfaces
@@ -238,6 +282,10 @@ impl Facts {
             "ansible_selinux": selinux,
             "ansible_machine_id": self.machine_id,
             "ansible_virtualization_type": self.virtualization,
+            // The helper is root's; what variables take from the environment is where root lives.
+            "ansible_user_id": "root",
+            "ansible_user_dir": "/root",
+            "ansible_env": {"HOME": "/root", "USER": "root"},
         });
         match facts {
             Value::Object(map) => map,

@@ -24,7 +24,7 @@ pub use change::{Change, Comparison};
 pub use content::{Content, Mode, Owner};
 pub use digest::Digest;
 pub use event::{Event, EventKind, HostRecap};
-pub use facts::{Address, Facts, FileSystem, Interface, OperatingSystem};
+pub use facts::{Address, Facts, FileSystem, Interface, OperatingSystem, WATCHED_PATHS, WATCHED_UNITS};
 pub use kinds::*;
 pub use names::{RunId, StepId, Token};
 pub use outcome::{ErrorClass, Failure, Outcome, OutcomeKind};

@@ -67,3 +67,22 @@ pub struct Step {
     #[serde(default)]
     pub undo: Option<Resource>,
 }
+
+impl Step {
+    /// A step called `HOST/COMPONENT/NAME` that waits for nothing and disrupts nothing.
+    pub fn new(host: &str, component: &str, phase: &str, name: &str, resource: impl Into<Resource>) -> Self {
+        Self {
+            id: StepId(format!("{host}/{component}/{name}")),
+            host: host.to_owned(),
+            component: component.to_owned(),
+            phase: phase.to_owned(),
+            resource: resource.into(),
+            after: Vec::new(),
+            gates: Vec::new(),
+            notifies: Vec::new(),
+            disruption: Disruption::None,
+            rollout: None,
+            undo: None,
+        }
+    }
+}

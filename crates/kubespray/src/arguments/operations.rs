@@ -13,10 +13,10 @@ pub(crate) struct Operation {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) connection: Connection,
-    /// Only steps of these components; several with commas
+    /// Only steps of these components or phases; several with commas
     #[arg(short, long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
     pub(crate) tags: Vec<String>,
-    /// No steps of these components; several with commas
+    /// No steps of these components or phases; several with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
     pub(crate) skip_tags: Vec<String>,
 }

@@ -139,10 +139,12 @@ fn wanted(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<
         Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
         None => None,
     };
-    let components: BTreeSet<&str> = wishes.steps.iter().map(|step| step.component.as_str()).collect();
+    let components: BTreeSet<&str> =
+        wishes.steps.iter().flat_map(|step| [step.component.as_str(), step.phase.as_str()]).collect();
     for tag in options.tags.iter().chain(&options.skip_tags) {
         if !components.contains(tag.as_str()) {
-            let mut problem = Diagnostic::error("tags", format!("no step is of a component `{tag}`"));
+            let mut problem =
+                Diagnostic::error("tags", format!("no step is of a component or phase `{tag}`"));
             problem = match kubespray_diagnostics::did_you_mean(tag, components.iter().copied()) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
                 None => {

@@ -1,10 +1,12 @@
 //! What the host is, from its own files.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kubespray_resource::{Facts, FileSystem, OperatingSystem};
+use kubespray_resource::{Facts, FileSystem, OperatingSystem, WATCHED_PATHS, WATCHED_UNITS};
 
 use super::{LinuxHost, network};
+use crate::kinds::unit;
 use crate::{Host, HostError, Spawn};
 
 /// File systems of the network: asking one whose server is gone would hang.
@@ -53,7 +55,20 @@ pub(super) fn gather(host: &LinuxHost) -> Result<Facts, HostError> {
         clock_ms: host.now_ms(),
         uptime_s: text("/proc/uptime").split('.').next().and_then(|s| s.parse().ok()).unwrap_or_default(),
         boot_id: host.boot_id()?,
+        units: units(host),
+        paths: WATCHED_PATHS
+            .iter()
+            .filter(|path| matches!(host.metadata(path), Ok(Some(_))))
+            .map(ToString::to_string)
+            .collect(),
     })
+}
+
+fn units(host: &LinuxHost) -> BTreeMap<String, String> {
+    let Ok(mut shown) = unit::show(host, &WATCHED_UNITS) else { return BTreeMap::new() };
+    shown.retain(|_, shown| shown.get("LoadState").is_some_and(|load| load == "loaded"));
+    let state = |shown: unit::Shown| shown.get("ActiveState").cloned().unwrap_or_default();
+    shown.into_iter().map(|(name, shown)| (name, state(shown))).collect()
 }
 
 /// What a program prints, whatever its status; nothing where there is none.

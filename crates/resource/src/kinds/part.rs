@@ -15,6 +15,15 @@ pub struct Block {
     pub end: String,
     /// The lines between; nothing removes the block with its markers.
     pub text: Option<String>,
+    /// Whether a block that exists keeps its lines.
+    #[serde(default)]
+    pub keep: bool,
+    /// Whether it stands at the head of the file; else a new one goes to its end.
+    #[serde(default)]
+    pub on_top: bool,
+    /// Lines outside of it that begin with one of these words go, while the block is wished.
+    #[serde(default)]
+    pub replaces: Vec<String>,
     /// Mode of the file where it has to be made.
     pub mode: Mode,
     /// Owner of the file where it has to be made.
@@ -61,18 +70,28 @@ impl Block {
             // A marker without its partner: what follows it cannot be told from others' lines, so it stays.
             _ => (text.to_owned(), String::new()),
         };
-        match block {
-            None => before + &after,
-            Some(block) => {
-                let newline = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-                format!("{before}{newline}{block}{after}")
-            }
+        let Some(block) = block else { return before + &after };
+        let (before, after) = (self.without_replaced(&before), self.without_replaced(&after));
+        if self.on_top {
+            return format!("{block}{before}{after}");
         }
+        let newline = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+        format!("{before}{newline}{block}{after}")
+    }
+
+    fn without_replaced(&self, text: &str) -> String {
+        let goes = |line: &&str| {
+            line.split_whitespace().next().is_some_and(|word| self.replaces.iter().any(|goes| goes == word))
+        };
+        text.split_inclusive('\n').filter(|line| !goes(line)).collect()
     }
 
     /// How the block differs.
     pub fn compare(&self, state: &PartState) -> Comparison {
         let is = state.text.as_deref().unwrap_or("");
+        if self.keep && is.lines().any(|line| line == self.begin) {
+            return Comparison::default();
+        }
         let should = if state.text.is_none() && self.text.is_none() { String::new() } else { self.edit(is) };
         compare_texts("block", is, &should)
     }
@@ -144,9 +163,25 @@ mod tests {
             begin: "# begin".into(),
             end: "# end".into(),
             text: text.map(str::to_owned),
+            keep: false,
+            on_top: false,
+            replaces: Vec::new(),
             mode: Mode::PUBLIC,
             owner: Owner::root(),
         }
+    }
+
+    #[test]
+    fn a_block_on_top_replaces_what_would_overrule_it() {
+        let block = Block { on_top: true, replaces: vec!["search".into()], ..block(Some("search ours")) };
+        let before = "# by hand\nsearch theirs\nsearching on\n";
+        let after = "# begin\nsearch ours\n# end\n# by hand\nsearching on\n";
+        assert_eq!(block.edit(before), after);
+        assert_eq!(block.edit(after), after);
+        let early = Block { keep: true, text: Some("search early".into()), ..block };
+        let state = |text: &str| PartState { text: Some(text.to_owned()) };
+        assert!(early.compare(&state(after)).is_same(), "what is there is kept");
+        assert!(!early.compare(&state(before)).is_same());
     }
 
     #[test]

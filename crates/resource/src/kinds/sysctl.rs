@@ -17,6 +17,9 @@ pub struct Sysctl {
     /// Whether a kernel that lacks the key is as good.
     #[serde(default)]
     pub may_be_missing: bool,
+    /// Whether a greater number is as good; the file then need not keep it.
+    #[serde(default)]
+    pub at_least: bool,
 }
 
 /// What the kernel and the file say.
@@ -35,6 +38,11 @@ impl Sysctl {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let same = |is: Option<&String>| is.is_some_and(|is| words(is) == words(&self.value));
         if state.live.is_none() && self.may_be_missing {
+            return out;
+        }
+        let number = |text: &str| text.trim().parse::<i64>().ok();
+        let is = state.live.as_deref().and_then(number);
+        if self.at_least && is.zip(number(&self.value)).is_some_and(|(is, wanted)| is >= wanted) {
             return out;
         }
         if !same(state.live.as_ref()) {
@@ -58,6 +66,7 @@ mod tests {
             value: "30000 32767".into(),
             file: "/etc/sysctl.d/99-sysctl.conf".into(),
             may_be_missing: true,
+            at_least: false,
         };
         let state = |live: Option<&str>, kept: Option<&str>| SysctlState {
             live: live.map(str::to_owned),

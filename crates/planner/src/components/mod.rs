@@ -1,0 +1,177 @@
+//! What each component puts on hosts: one file for each, and reading it tells everything.
+//!
+//! A component is a function from what is known ([`Site`]) to steps ([`Chain`]). It decides everything here, from
+//! the specification and facts; nothing is decided when the steps are done.
+
+mod bootstrap;
+mod ntp;
+mod packages;
+mod preinstall;
+mod resolvers;
+
+use std::collections::BTreeMap;
+
+use kubespray_resource::{
+    Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token, Unit,
+};
+use kubespray_spec::{ClusterSpec, HostSpec, Settings};
+
+/// What is known when an operation is planned.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// What the cluster is meant to be.
+    pub spec: &'a ClusterSpec,
+    /// What its hosts are, by name.
+    pub facts: &'a BTreeMap<String, Facts>,
+}
+
+/// Kinds of systems that are prepared in the same way (`ansible_os_family`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Debian,
+    RedHat,
+    Suse,
+    Other,
+}
+
+/// A host that steps are made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Host<'a> {
+    pub(crate) spec: &'a HostSpec,
+    pub(crate) facts: &'a Facts,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn settings(&self) -> &'a Settings {
+        &self.spec.settings
+    }
+
+    /// PRE-030: UnionTech counts as Red Hat.
+    pub(crate) fn family(&self) -> Family {
+        match self.facts.os.family() {
+            "Debian" => Family::Debian,
+            "RedHat" | "UnionTech" | "UniontechOS" => Family::RedHat,
+            "Suse" => Family::Suse,
+            _ => Family::Other,
+        }
+    }
+
+    /// `debian`, `ubuntu`, `rocky` …
+    pub(crate) fn is_os(&self, id: &str) -> bool {
+        self.facts.os.id == id
+    }
+
+    /// Whether the system is an image that packages cannot be installed into in the usual way.
+    pub(crate) fn is_image_based(&self) -> bool {
+        self.is_os("flatcar") || self.facts.has_path("/run/ostree-booted")
+    }
+
+    /// Whether it is in `k8s_cluster`, and not only an etcd member.
+    pub(crate) fn is_node(&self) -> bool {
+        let roles = self.spec.roles;
+        roles.control_plane || roles.worker || roles.route_reflector
+    }
+
+    pub(crate) fn package_manager(&self) -> Option<PackageManager> {
+        match self.family() {
+            Family::Debian => Some(PackageManager::Apt),
+            Family::RedHat => Some(PackageManager::Dnf),
+            Family::Suse => Some(PackageManager::Zypper),
+            Family::Other => None,
+        }
+    }
+}
+
+/// Everything that hosts need before a container engine: names, packages, folders, kernel parameters, resolvers,
+/// clocks. Hosts whose facts are not known are left out.
+pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
+    let hosts = site.spec.hosts.iter().filter_map(|spec| {
+        let facts = site.facts.get(&spec.name)?;
+        Some(Host { spec, facts })
+    });
+    hosts.flat_map(prepare).collect()
+}
+
+fn prepare(host: Host<'_>) -> Vec<Step> {
+    let mut chain = Chain::new(host);
+    bootstrap::wish(&mut chain);
+    preinstall::wish(&mut chain);
+    resolvers::wish(&mut chain, resolvers::Pass::Early);
+    ntp::wish(&mut chain);
+    chain.into_steps()
+}
+
+/// The steps of one host, in their order.
+pub(crate) struct Chain<'a> {
+    pub(crate) host: Host<'a>,
+    phase: &'static str,
+    component: &'static str,
+    steps: Vec<Step>,
+}
+
+impl<'a> Chain<'a> {
+    pub(crate) fn new(host: Host<'a>) -> Self {
+        Self { host, phase: "", component: "", steps: Vec::new() }
+    }
+
+    /// What the following steps belong to. The phase is the tag of Kubespray's play, the component that of its
+    /// role, so that `--tags` mean the same.
+    pub(crate) fn begin(&mut self, phase: &'static str, component: &'static str) {
+        self.phase = phase;
+        self.component = component;
+    }
+
+    /// Adds a step; what it waits for and notifies is added to what is returned.
+    pub(crate) fn add(&mut self, name: impl AsRef<str>, resource: impl Into<Resource>) -> &mut Step {
+        let step = Step::new(&self.host.spec.name, self.component, self.phase, name.as_ref(), resource);
+        let at = self.steps.len();
+        self.steps.push(step);
+        &mut self.steps[at]
+    }
+
+    pub(crate) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+}
+
+/// A step that makes a unit restart when it changes something.
+pub(crate) fn restarts(step: &mut Step, unit: &str) {
+    step.notifies.push(Token::restart_of(unit));
+}
+
+/// A text that all may read.
+pub(crate) fn file(path: impl Into<String>, text: impl Into<String>) -> File {
+    File {
+        path: path.into(),
+        content: Content::Text(text.into()),
+        mode: Mode::PUBLIC,
+        owner: Owner::root(),
+        keep_content: false,
+    }
+}
+
+/// A folder of root's.
+pub(crate) fn directory(path: impl Into<String>, mode: Mode) -> Directory {
+    Directory { path: path.into(), mode, owner: Owner::root() }
+}
+
+/// A service that runs; whether it starts with the host is left alone.
+pub(crate) fn running(name: &str) -> Unit {
+    Unit {
+        name: name.to_owned(),
+        enabled: None,
+        running: Some(Running::Started),
+        masked: None,
+        may_be_missing: false,
+    }
+}
+
+/// A service that runs and starts with the host.
+pub(crate) fn enabled(name: &str) -> Unit {
+    Unit { enabled: Some(true), ..running(name) }
+}
+
+/// A path as part of a step's name.
+pub(crate) fn in_name(path: &str) -> String {
+    path.trim_matches('/').replace('/', "-")
+}

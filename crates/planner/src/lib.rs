@@ -7,9 +7,11 @@ mod diff;
 mod graph;
 mod lint;
 mod make;
+mod outputs;
 mod preflight;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
+pub use outputs::observe_again;
 pub use preflight::{HostSeen, node_facts, preflight};

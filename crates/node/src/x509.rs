@@ -376,3 +376,59 @@ fn serial() -> Result<[u8; 16], Failure> {
 fn not_made(error: &rcgen::Error) -> Failure {
     Failure::of_host(format!("a certificate could not be made: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files on hosts hold anything.
+    #[test]
+    fn no_change_of_any_byte_is_more_than_unreadable() {
+        const CA: &[u8] = include_bytes!("../tests/certificates/curve-ca.pem");
+        const KEY: &[u8] = include_bytes!("../tests/certificates/curve-ca-key.pem");
+        const THEIRS: &[u8] = include_bytes!("../tests/certificates/theirs-ca.pem");
+        const MEMBER: &[u8] = include_bytes!("../tests/certificates/theirs-member.pem");
+        let names = BTreeSet::from([AlternativeName::Dns("n1".into())]);
+        let usages = BTreeSet::from([Usage::Server]);
+        let subject = Subject::named("n1");
+        let leaf = Leaf { subject: &subject, names: &names, usages: &usages, days: 1 };
+        let key = Key::parse(KEY).unwrap();
+        let request = key.request(&subject, &names).unwrap();
+        let authority = first_certificate(CA).unwrap();
+        sign(&authority, &key, &request, &leaf, 0).unwrap();
+        for (pem, signer) in [(CA, CA), (MEMBER, THEIRS)] {
+            let (der, signer) = (first_certificate(pem).unwrap(), first_certificate(signer).unwrap());
+            assert_eq!(facts(&der, Some(&signer), 0).unwrap().is_signed, Some(true));
+            let signed = 8 + usize::from(u16::from_be_bytes([der[6], der[7]]));
+            for at in 0..der.len() {
+                let mut changed = der.to_vec();
+                changed[at] ^= 1 << (at % 8);
+                let changed = CertificateDer::from(changed);
+                let is_signed = facts(&changed, Some(&signer), 0).and_then(|facts| facts.is_signed);
+                assert!(at < 4 || at >= signed || is_signed != Some(true), "{at}");
+                let _ = authority_facts(&changed);
+                let _ = sign(&changed, &key, &request, &leaf, 0);
+                let _ = first_certificate(&pem[..at]);
+                let _ = Key::parse(&pem[..at]);
+            }
+        }
+    }
+
+    #[test]
+    fn times_and_names_that_cannot_be_are_refused() {
+        let key = Key::new(KeyAlgorithm::EcdsaP256).unwrap();
+        let subject = Subject::named("ca");
+        key.authority(&subject, 36_500, 0).unwrap();
+        assert!(key.authority(&subject, u32::MAX, 0).is_err());
+        assert!(key.authority(&subject, 1, i64::MAX).is_err());
+        let names = BTreeSet::from([AlternativeName::Dns("nä".into())]);
+        assert!(key.request(&subject, &names).unwrap_err().message.contains("`nä`"));
+    }
+
+    #[test]
+    fn serial_numbers_are_positive_and_not_the_same() {
+        let (one, other) = (serial().unwrap(), serial().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one[0] & 0xc0, 0x40);
+    }
+}

@@ -36,7 +36,7 @@ pub enum Rule {
     Conflict,
     /// Paths are absolute, without `..`, and not the helper's own.
     Path,
-    /// What a step takes from another one is given, and before.
+    /// What a step takes from another one is given, before it, and what it needs.
     Outputs,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kubespray_resource::{Comparison, Plan, Resource, State, Step, StepId};
+use kubespray_resource::{Certificate, Comparison, Content, Plan, Resource, Signature, State, Step, StepId};
 
 use crate::{Seen, Wishes};
 
@@ -80,16 +80,34 @@ pub(crate) fn unkept(plan: &Plan) -> Vec<(StepId, String)> {
             };
             out.push((step.id.clone(), format!("takes the output of `{giver}`, {why}")));
         }
+        if let Resource::Certificate(wish) = &step.resource
+            && let Content::Output(giver) = &wish.from
+            && let Some(Resource::Signature(signature)) = known.get(giver).map(|(_, giver)| &giver.resource)
+            && let Some(why) = misfit(wish, signature)
+        {
+            out.push((step.id.clone(), why));
+        }
     }
     out
+}
+
+/// Why what is signed would not be the certificate that is wished.
+fn misfit(wish: &Certificate, signature: &Signature) -> Option<String> {
+    if signature.days <= wish.renew_before_days {
+        let (days, before) = (signature.days, wish.renew_before_days);
+        return Some(format!("is renewed when it lasts fewer than {before} days, and new ones last {days}"));
+    }
+    let same = (&wish.subject, &wish.names, &wish.usages)
+        == (&signature.subject, &signature.names, &signature.usages);
+    (!same).then(|| "wishes another subject, other names or usages than are signed".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use kubespray_resource::{
-        AlternativeName, Authority, AuthorityState, Certificate, CertificateFacts, CertificateRequest,
-        CertificateState, Content, Digest, Disruption, File, FileState, KeyAlgorithm, KeyFile, KeyState,
-        Mode, Owner, PathKind, Secrets, Signature, Subject, Usage,
+        AlternativeName, Authority, AuthorityState, CertificateFacts, CertificateRequest, CertificateState,
+        Digest, Disruption, File, FileState, KeyAlgorithm, KeyFile, KeyState, Mode, Owner, PathKind, Secrets,
+        Subject, Usage,
     };
 
     use super::*;
@@ -305,6 +323,23 @@ mod tests {
             problems[0].to_string(),
             "outputs: `b/etcd/certificate`: takes the output of `a/etcd/signature`, for which it does not wait"
         );
+    }
+
+    #[test]
+    fn certificates_that_would_never_be_as_wished_are_found() {
+        let signature = |change: fn(&mut Signature)| {
+            let mut wishes = wishes();
+            match &mut wishes.steps[1].resource {
+                Resource::Signature(wish) => change(wish),
+                other => panic!("{other:?}"),
+            }
+            broken(wishes)
+        };
+        assert_eq!(signature(|_| {}), []);
+        assert_eq!(signature(|wish| wish.days = 3), [Rule::Outputs]);
+        assert_eq!(signature(|wish| wish.subject = Subject::named("c")), [Rule::Outputs]);
+        assert_eq!(signature(|wish| wish.names.clear()), [Rule::Outputs]);
+        assert_eq!(signature(|wish| _ = wish.usages.insert(Usage::Client)), [Rule::Outputs]);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::{Comparison, Content, Mode, Owner};
 
 /// A certificate authority on its holder. It gives its certificate as output.
 ///
-/// It is made where neither certificate nor key exist, and never replaced: an authority that is there stays,
-/// whatever its subject, algorithm and lifetime. A certificate without its key, a key without its certificate,
+/// It is made where neither certificate nor key exist, and never replaced (ETCD-029): an authority that is there
+/// stays, whatever its subject, algorithm and lifetime. A certificate without its key, a key without its certificate,
 /// two that do not belong together, and an authority whose time is over cannot be observed: the failure says
 /// what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! The machine: phases of a run, and what follows from each input.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use kubespray_resource::wire::{Ask, Holder, Request};
-use kubespray_resource::{Event, EventKind, PLAN_SCHEMA_VERSION, Plan, RunId, Secrets};
+use kubespray_resource::{Event, EventKind, PLAN_SCHEMA_VERSION, Plan, RunId, Secrets, StepId};
 
 use crate::table::{Asked, HostRow, Link, Lock, Table};
 use crate::words::{
@@ -59,6 +59,8 @@ pub struct Run {
     pub(crate) failed_hosts: usize,
     pub(crate) failures: Vec<HostFailure>,
     pub(crate) slowest: BTreeSet<(u64, usize)>,
+    /// What done steps gave, of those that others take from.
+    pub(crate) outputs: BTreeMap<StepId, Option<String>>,
     ending: Option<Ending>,
 }
 
@@ -104,6 +106,12 @@ impl Run {
             failed_hosts: 0,
             failures: Vec::new(),
             slowest: BTreeSet::new(),
+            outputs: plan
+                .steps
+                .iter()
+                .flat_map(|p| p.step.resource.takes_from())
+                .map(|id| (id, None))
+                .collect(),
             ending: None,
             plan,
         };

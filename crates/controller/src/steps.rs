@@ -97,12 +97,15 @@ impl Run {
                 return false;
             }
         };
+        let taken = step.resource.takes_from().into_iter();
+        let inputs = taken.filter_map(|id| Some((id.clone(), self.outputs.get(&id)?.clone()?))).collect();
         let apply = Apply {
             run: self.run.clone(),
             step: step.id.clone(),
             resource: step.resource.clone(),
             notifies: step.notifies.clone(),
             secrets,
+            inputs,
         };
         self.send(host, Ask::Apply(Box::new(apply)), Asked::Step(at));
         let now = self.now;
@@ -175,7 +178,12 @@ impl Run {
     }
 
     /// A step is done, now or before this controller began.
-    pub(crate) fn step_done(&mut self, host: usize, at: usize, outcome: Outcome, took_ms: u64) {
+    pub(crate) fn step_done(&mut self, host: usize, at: usize, mut outcome: Outcome, took_ms: u64) {
+        // Whoever listens wants to know what happened, not the texts that travel.
+        let output = outcome.output.take();
+        if let Some(place) = self.outputs.get_mut(&self.plan.steps[at].step.id) {
+            *place = output;
+        }
         let changed = outcome.kind != OutcomeKind::Unchanged;
         let row = &mut self.table.hosts[host];
         row.recap.took_ms += took_ms;

@@ -291,7 +291,7 @@ mod tests {
         EventKind::StepDone {
             step: "a/x/y".into(),
             host: "a".into(),
-            outcome: Outcome { kind: OutcomeKind::Created, changes: Vec::new() },
+            outcome: Outcome { kind: OutcomeKind::Created, changes: Vec::new(), output: None },
             took_ms: 1,
         }
     }

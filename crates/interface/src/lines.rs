@@ -85,7 +85,7 @@ mod tests {
         let done = |kind| EventKind::StepDone {
             step: "a/engine/config".into(),
             host: "a".into(),
-            outcome: Outcome { kind, changes: Vec::new() },
+            outcome: Outcome { kind, changes: Vec::new(), output: None },
             took_ms: 1_500,
         };
         assert_eq!(text(done(OutcomeKind::Updated)).as_deref(), Some("a: changed engine/config (1.5 s)"));

@@ -4,8 +4,8 @@ use kubespray_resource::{CompareError, Comparison, Failure, Outcome, Resource, S
 
 use crate::failure::{impossible, missing_secret};
 use crate::kinds::{
-    account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
-    path, sysctl, unit,
+    account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
+    mount, packages, part, path, sysctl, unit,
 };
 use crate::{Host, View, observe};
 
@@ -19,15 +19,28 @@ pub fn apply(
 ) -> Result<Outcome, Failure> {
     let (state, comparison) = look(host, resource, secrets)?;
     if comparison.is_same() {
-        return Ok(Outcome::unchanged());
+        return Ok(Outcome { output: state.output().map(str::to_owned), ..Outcome::unchanged() });
+    }
+    if let Some(missing) = resource.takes_for(&comparison).first() {
+        return Err(impossible(format!("the output of `{missing}` is not there"))
+            .hint("the step that gives it must be part of the run"));
     }
     before_change()?;
-    act(host, resource, &state, secrets)?;
-    // A check that was waited for has been seen to be true.
-    if !matches!(resource, Resource::Check(_) | Resource::Command(_)) {
-        verify(host, resource, secrets)?;
-    }
-    Ok(Outcome { kind: resource.outcome_kind(&state), changes: comparison.changes })
+    let kind = resource.outcome_kind(&state);
+    let output = match resource {
+        Resource::CertificateRequest(wish) => Some(certificate::request(host, wish)?),
+        Resource::Signature(wish) => Some(authority::sign(host, wish)?),
+        _ => {
+            act(host, resource, &state, secrets)?;
+            // A check that was waited for has been seen to be true.
+            if matches!(resource, Resource::Check(_) | Resource::Command(_)) {
+                None
+            } else {
+                verify(host, resource, secrets)?.output().map(str::to_owned)
+            }
+        }
+    };
+    Ok(Outcome { kind, changes: comparison.changes, output })
 }
 
 fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
@@ -40,9 +53,9 @@ fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(Stat
     Ok((state, comparison))
 }
 
-fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(), Failure> {
-    let (_, comparison) = look(host, resource, secrets)?;
-    let Some(change) = comparison.changes.first() else { return Ok(()) };
+fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<State, Failure> {
+    let (state, comparison) = look(host, resource, secrets)?;
+    let Some(change) = comparison.changes.first() else { return Ok(state) };
     let nothing = || "nothing".to_owned();
     let shown = match (&change.from, &change.to) {
         (None, None) => format!("`{}` still differs", change.what),
@@ -84,6 +97,10 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Archive(wish), State::Archive(state)) => archive::apply(host, wish, state),
         (Resource::Command(wish), _) => command::apply(host, wish, secrets),
         (Resource::Check(wish), _) => check::apply(host, wish),
+        (Resource::Authority(wish), State::Authority(state)) => authority::apply(host, wish, state.as_ref()),
+        (Resource::Certificate(wish), State::Certificate(state)) => {
+            certificate::apply(host, wish, state.as_ref())
+        }
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

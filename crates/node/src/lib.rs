@@ -17,6 +17,7 @@ mod serve;
 mod session;
 mod tokens;
 mod view;
+mod x509;
 
 pub use apply::apply;
 pub use host::{Fetch, Host, HostError, Metadata, Output, Spawn};

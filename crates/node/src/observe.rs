@@ -1,10 +1,10 @@
 //! What a host has.
 
-use kubespray_resource::{Failure, Resource, State, StepId};
+use kubespray_resource::{Failure, OnDemandState, Resource, State, StepId};
 
 use crate::kinds::{
-    account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
-    path, sysctl, unit,
+    account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
+    mount, packages, part, path, sysctl, unit,
 };
 use crate::{Host, View};
 
@@ -37,5 +37,9 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::Archive(wish) => State::Archive(archive::observe(view, wish)?),
         Resource::Command(wish) => State::Command(command::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
+        Resource::Authority(wish) => State::Authority(authority::observe(view, wish)?),
+        Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),
+        Resource::Signature(_) => State::Signature(OnDemandState),
+        Resource::Certificate(wish) => State::Certificate(certificate::observe(view, wish)?),
     })
 }

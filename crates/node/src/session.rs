@@ -159,7 +159,8 @@ impl Session {
     /// Intent, tokens, effect, proof, end.
     fn apply_journalled(&mut self, host: &dyn Host, wish: &Apply) -> Result<Outcome, Failure> {
         let mut began = false;
-        let result = apply(host, &wish.resource, &wish.secrets, &mut || {
+        let resource = wish.resource.with_inputs(&wish.inputs);
+        let result = apply(host, &resource, &wish.secrets, &mut || {
             began = true;
             self.write(host, wish, None)?;
             for token in &wish.notifies {

@@ -20,8 +20,8 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Steps wait for the one before on the same host, for those of `after`, and for those that open their
-    /// gates. Names that lead nowhere are left out.
+    /// Steps wait for the one before on the same host, for those of `after`, for those whose outputs they take,
+    /// and for those that open their gates. Names that lead nowhere are left out.
     pub(crate) fn of(plan: &Plan, edges: Edges) -> Self {
         let index: HashMap<StepId, usize> =
             plan.steps.iter().enumerate().map(|(at, planned)| (planned.step.id.clone(), at)).collect();
@@ -33,7 +33,8 @@ impl Graph {
             let gates = step.gates.iter().filter_map(|gate| plan.gates.get(gate));
             let gates = gates
                 .filter(|gate| edges == Edges::Possible || gate.needs == Needs::All || gate.steps.len() == 1);
-            let named = step.after.iter().chain(gates.flat_map(|gate| &gate.steps));
+            let taken = step.resource.takes_from();
+            let named = step.after.iter().chain(&taken).chain(gates.flat_map(|gate| &gate.steps));
             waits.extend(named.filter_map(|id| index.get(id).copied()));
             waits.sort_unstable();
             waits.dedup();

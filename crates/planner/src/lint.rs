@@ -6,6 +6,7 @@ use std::fmt;
 use kubespray_resource::{Block, Disruption, File, Plan, Resource, Secrets, StepId, Token};
 
 use crate::graph::{Edges, Graph};
+use crate::outputs;
 
 /// What the helper keeps for itself.
 const HELPER_FOLDER: &str = "/var/lib/kubespray/";
@@ -35,6 +36,8 @@ pub enum Rule {
     Conflict,
     /// Paths are absolute, without `..`, and not the helper's own.
     Path,
+    /// What a step takes from another one is given, before it, and what it needs.
+    Outputs,
 }
 
 impl fmt::Display for Rule {
@@ -51,6 +54,7 @@ impl fmt::Display for Rule {
             Self::Notified => "notified",
             Self::Conflict => "conflict",
             Self::Path => "path",
+            Self::Outputs => "outputs",
         })
     }
 }
@@ -80,6 +84,9 @@ pub fn lint(plan: &Plan, secrets: &Secrets) -> Vec<Problem> {
     linter.turns();
     linter.resources();
     linter.notified();
+    for (step, message) in outputs::unkept(plan) {
+        linter.add(Rule::Outputs, step, message);
+    }
     linter.secrets(secrets);
     let possible = Graph::of(plan, Edges::Possible);
     if linter.has_no_cycle(&possible, &possible.order()) {
@@ -173,7 +180,7 @@ impl Linter<'_> {
             {
                 self.add(Rule::Guard, &step.id, "the command does not say when it is done");
             }
-            if let Some(path) = path_of(&step.resource) {
+            for path in path_of(&step.resource).into_iter().chain(key_path_of(&step.resource)) {
                 let is_plain = path.starts_with('/') && !path.split('/').any(|part| part == "..");
                 if !is_plain || path.starts_with(HELPER_FOLDER) {
                     self.add(Rule::Path, &step.id, format!("must not touch `{path}`"));
@@ -294,8 +301,20 @@ fn path_of(resource: &Resource) -> Option<&str> {
         Resource::Block(wish) => &wish.path,
         Resource::Line(wish) => &wish.path,
         Resource::Download(wish) => &wish.path,
+        Resource::Authority(wish) => &wish.certificate_path,
+        Resource::Certificate(wish) => &wish.path,
         _ => return None,
     })
+}
+
+/// The path of a private key that it makes or whose owner it sets.
+fn key_path_of(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::Authority(wish) => Some(&wish.key.path),
+        Resource::CertificateRequest(wish) => Some(&wish.key.path),
+        Resource::Certificate(wish) => Some(&wish.key.path),
+        _ => None,
+    }
 }
 
 /// What a wish is the only word on. Parts of files may be several.
@@ -305,7 +324,9 @@ fn claim(resource: &Resource) -> Option<String> {
         | Resource::Directory(_)
         | Resource::Link(_)
         | Resource::Absent(_)
-        | Resource::Download(_) => path_of(resource).map(|path| format!("path {path}")),
+        | Resource::Download(_)
+        | Resource::Authority(_)
+        | Resource::Certificate(_) => path_of(resource).map(|path| format!("path {path}")),
         Resource::Sysctl(wish) => Some(format!("sysctl {}", wish.key)),
         Resource::Hostname(_) => Some("hostname".into()),
         _ => None,

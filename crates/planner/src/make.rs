@@ -8,6 +8,7 @@ use kubespray_resource::{
 };
 
 use crate::diff::unified;
+use crate::outputs::{self, known_outputs};
 
 /// What an operation wishes of all hosts, before anything was seen of them.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +64,10 @@ pub enum PlanError {
 /// travels.
 pub fn contents_as_digests(resource: &Resource, secrets: &Secrets) -> Result<Resource, MissingSecret> {
     Ok(match resource {
-        Resource::File(file) => {
-            Resource::File(File { content: Content::Digest(file.content.digest(secrets)?), ..file.clone() })
-        }
+        Resource::File(file) => match file.content.digest(secrets)? {
+            Some(digest) => Resource::File(File { content: Content::Digest(digest), ..file.clone() }),
+            None => resource.clone(),
+        },
         other => other.clone(),
     })
 }
@@ -79,7 +81,8 @@ pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> 
             let Resource::File(file) = &step.resource else { return None };
             let Some(Ok(State::File(Some(state)))) = seen.states.get(&step.id) else { return None };
             let shows = matches!(file.content, Content::Text(_)) && !file.keep_content;
-            let differs = state.digest.is_some() && state.digest != file.content.digest(secrets).ok();
+            let differs =
+                state.digest.is_some() && state.digest != file.content.digest(secrets).ok().flatten();
             (shows && differs).then_some((&step.id, file.path.as_str()))
         })
         .collect()
@@ -88,13 +91,17 @@ pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> 
 /// Makes the plan; all steps that cannot be placed are named.
 ///
 /// A step changes something when its host differs from the wish, or when a step before it on the same host
-/// changes something that it waits for (a restart).
+/// changes something that it waits for (a restart). A step on demand changes something exactly when a step that
+/// takes from it does. Outputs that are known already take their places in the plan.
 pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<PlanError>> {
+    let known = known_outputs(&wishes, seen);
     let mut errors = Vec::new();
-    let mut steps = Vec::with_capacity(wishes.steps.len());
-    let mut notified: HashSet<(String, Token)> = HashSet::new();
-    for step in wishes.steps {
+    let mut compared_steps = Vec::with_capacity(wishes.steps.len());
+    for mut step in wishes.steps {
+        outputs::settle(&mut step, &known);
         let seen_of_it = match seen.states.get(&step.id) {
+            // There is nothing to be seen of them.
+            _ if step.resource.is_on_demand() => Ok(Comparison::default()),
             None => Err(PlanError::NotSeen(step.id.clone())),
             Some(Err(failure)) => {
                 Err(PlanError::Unobservable { step: step.id.clone(), failure: failure.clone() })
@@ -104,13 +111,18 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
                 .compare(state, secrets)
                 .map_err(|error| PlanError::Compare { step: step.id.clone(), error }),
         };
-        let compared: Comparison = match seen_of_it {
-            Ok(compared) => compared,
-            Err(error) => {
-                errors.push(error);
-                continue;
-            }
-        };
+        match seen_of_it {
+            Ok(compared) => compared_steps.push((step, compared)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    outputs::demand(&mut compared_steps);
+    let mut steps = Vec::with_capacity(compared_steps.len());
+    let mut notified: HashSet<(String, Token)> = HashSet::new();
+    for (step, compared) in compared_steps {
         let awaited = step.resource.awaits().is_some_and(|token| {
             // Lists of packages are fetched when packages are installed, not by themselves.
             !matches!(step.resource, Resource::Packages(_)) && notified.contains(&(step.host.clone(), token))
@@ -121,9 +133,6 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         }
         let diff = diff_of(&step, seen, changes);
         steps.push(PlannedStep { seen: compared, changes, diff, step });
-    }
-    if !errors.is_empty() {
-        return Err(errors);
     }
     Ok(Plan {
         schema_version: PLAN_SCHEMA_VERSION,

@@ -27,6 +27,13 @@ impl Comparison {
         self.changes.is_empty()
     }
 
+    /// Whether only those differences are in it that need no new content: who may do what, with the thing or
+    /// with the key that belongs to it.
+    pub fn is_of_attributes(&self) -> bool {
+        const ATTRIBUTES: [&str; 4] = ["mode", "owner", "key mode", "key owner"];
+        self.changes.iter().all(|change| ATTRIBUTES.contains(&change.what.as_str()))
+    }
+
     /// Adds a difference.
     pub fn add(&mut self, what: &str, from: Option<String>, to: Option<String>) {
         self.changes.push(Change { what: what.to_owned(), from, to });

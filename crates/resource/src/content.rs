@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, MissingSecret, Secrets};
+use crate::{Digest, MissingSecret, Secrets, StepId};
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub enum Content {
         /// Its digest.
         digest: Digest,
     },
+    /// The text that another step gives, known when it is done.
+    Output(StepId),
 }
 
 impl Content {
@@ -36,15 +38,16 @@ impl Content {
             Self::Text(text) => Ok(Some(text.clone().into_bytes())),
             Self::Base64(text) => Ok(Some(STANDARD.decode(text).unwrap_or_default())),
             Self::Secret(template) => fill(template, secrets).map(|text| Some(text.into_bytes())),
-            Self::Digest(_) | Self::CopyOf { .. } => Ok(None),
+            Self::Digest(_) | Self::CopyOf { .. } | Self::Output(_) => Ok(None),
         }
     }
 
-    /// The digest of the bytes.
-    pub fn digest(&self, secrets: &Secrets) -> Result<Digest, MissingSecret> {
+    /// The digest of the bytes; nothing for what another step has yet to give.
+    pub fn digest(&self, secrets: &Secrets) -> Result<Option<Digest>, MissingSecret> {
         match self {
-            Self::Digest(digest) | Self::CopyOf { digest, .. } => Ok(digest.clone()),
-            other => Ok(Digest::of(&other.bytes(secrets)?.unwrap_or_default())),
+            Self::Output(_) => Ok(None),
+            Self::Digest(digest) | Self::CopyOf { digest, .. } => Ok(Some(digest.clone())),
+            other => Ok(Some(Digest::of(&other.bytes(secrets)?.unwrap_or_default()))),
         }
     }
 

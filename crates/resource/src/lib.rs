@@ -14,6 +14,7 @@ mod facts;
 mod kinds;
 mod names;
 mod outcome;
+mod output;
 mod plan;
 mod resource;
 mod secrets;

@@ -27,12 +27,15 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// The differences that were removed.
     pub changes: Vec<Change>,
+    /// What it gives to the steps that take from it. Never a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 impl Outcome {
     /// Nothing was done.
     pub fn unchanged() -> Self {
-        Self { kind: OutcomeKind::Unchanged, changes: Vec::new() }
+        Self { kind: OutcomeKind::Unchanged, changes: Vec::new(), output: None }
     }
 }
 

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Absent, AbsentState, Archive, ArchiveState, Block, Check, CheckState, Command, CommandState, Comparison,
-    Directory, DirectoryState, Download, DownloadState, File, FileState, Group, GroupState, Hostname,
-    HostnameState, Line, Link, LinkState, MissingSecret, Module, ModuleState, Mount, MountState, OutcomeKind,
-    Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Swap, SwapState, Sysctl, SysctlState,
-    Unit, UnitState, User, UserState,
+    Absent, AbsentState, Archive, ArchiveState, Authority, AuthorityState, Block, Certificate,
+    CertificateRequest, CertificateState, Check, CheckState, Command, CommandState, Comparison, Directory,
+    DirectoryState, Download, DownloadState, File, FileState, Group, GroupState, Hostname, HostnameState,
+    Line, Link, LinkState, MissingSecret, Module, ModuleState, Mount, MountState, OnDemandState, OutcomeKind,
+    Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Signature, Swap, SwapState, Sysctl,
+    SysctlState, Unit, UnitState, User, UserState,
 };
 
 macro_rules! kinds {
@@ -75,6 +76,14 @@ kinds! {
     Command => CommandState,
     /// A health check.
     Check => CheckState,
+    /// A certificate authority.
+    Authority => Option<AuthorityState>,
+    /// A request for a certificate.
+    CertificateRequest => OnDemandState,
+    /// What an authority signs.
+    Signature => OnDemandState,
+    /// A certificate of the host.
+    Certificate => Option<CertificateState>,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -112,6 +121,10 @@ impl Resource {
             (Self::Archive(wish), State::Archive(state)) => wish.compare(state),
             (Self::Command(wish), State::Command(state)) => wish.compare(state),
             (Self::Check(wish), State::Check(state)) => wish.compare(state),
+            (Self::Authority(wish), State::Authority(state)) => wish.compare(state.as_ref()),
+            (Self::CertificateRequest(wish), State::CertificateRequest(state)) => wish.compare(state),
+            (Self::Signature(wish), State::Signature(state)) => wish.compare(state),
+            (Self::Certificate(wish), State::Certificate(state)) => wish.compare(state.as_ref()),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -127,7 +140,11 @@ impl Resource {
                 | State::Link(None)
                 | State::Group(None)
                 | State::User(None)
-                | State::Download(DownloadState { digest: None, .. }),
+                | State::Download(DownloadState { digest: None, .. })
+                | State::Authority(None)
+                | State::Certificate(None)
+                | State::CertificateRequest(_)
+                | State::Signature(_),
             ) => OutcomeKind::Created,
             (Self::Block(Block { text: None, .. }) | Self::Line(Line { line: None, .. }), _) => {
                 OutcomeKind::Removed
@@ -159,6 +176,10 @@ impl Resource {
             Self::Archive(_) => "archive",
             Self::Command(_) => "command",
             Self::Check(_) => "check",
+            Self::Authority(_) => "authority",
+            Self::CertificateRequest(_) => "certificate_request",
+            Self::Signature(_) => "signature",
+            Self::Certificate(_) => "certificate",
         }
     }
 
@@ -173,7 +194,11 @@ impl Resource {
             | Self::Line(Line { path, .. })
             | Self::Mount(Mount { path, .. })
             | Self::Download(Download { path, .. })
-            | Self::Archive(Archive { path, .. }) => path.clone(),
+            | Self::Archive(Archive { path, .. })
+            | Self::Authority(Authority { certificate_path: path, .. })
+            | Self::Certificate(Certificate { path, .. }) => path.clone(),
+            Self::CertificateRequest(CertificateRequest { subject, .. })
+            | Self::Signature(Signature { subject, .. }) => subject.to_string(),
             Self::Packages(packages) => packages.wishes.keys().cloned().collect::<Vec<_>>().join(" "),
             Self::Unit(Unit { name, .. })
             | Self::Module(Module { name, .. })
@@ -188,6 +213,7 @@ impl Resource {
         };
         let kind = match self {
             Self::Absent(_) => "path",
+            Self::CertificateRequest(_) => "certificate request",
             other => other.kind(),
         };
         format!("{kind} {about}")

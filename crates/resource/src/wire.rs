@@ -149,6 +149,9 @@ pub struct Apply {
     pub notifies: Vec<Token>,
     /// The secrets that it names.
     pub secrets: Secrets,
+    /// The outputs that it takes, by the steps that gave them.
+    #[serde(default)]
+    pub inputs: BTreeMap<StepId, String>,
 }
 
 /// Who holds a lock.

@@ -27,7 +27,7 @@ pub(crate) fn apply(
     }
     let digest = wish.content.digest(secrets).map_err(missing_secret)?;
     let same_bytes = state.is_some_and(|state| {
-        state.kind == PathKind::File && (wish.keep_content || state.digest.as_ref() == Some(&digest))
+        state.kind == PathKind::File && (wish.keep_content || digest.is_some() && state.digest == digest)
     });
     if same_bytes {
         return Ok(host.set_attributes(&wish.path, wish.mode, &wish.owner)?);

@@ -2,6 +2,8 @@
 
 pub(crate) mod account;
 pub(crate) mod archive;
+pub(crate) mod authority;
+pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod download;

@@ -46,12 +46,14 @@ impl File {
             return Ok(out);
         };
         out.field("kind", &state.kind, &PathKind::File);
-        if !self.keep_content && state.kind == PathKind::File && state.digest.as_ref() != Some(&wanted) {
+        if !self.keep_content && state.kind == PathKind::File && (wanted.is_none() || state.digest != wanted)
+        {
             let short = |digest: &Digest| format!("sha256 {}", digest.as_str().get(..12).unwrap_or_default());
             if self.content.is_secret() {
                 out.add("content", None, None);
             } else {
-                out.add("content", state.digest.as_ref().map(short), Some(short(&wanted)));
+                let to = wanted.as_ref().map_or_else(|| "not known yet".to_owned(), short);
+                out.add("content", state.digest.as_ref().map(short), Some(to));
             }
         }
         out.field("mode", &state.mode, &self.mode);
@@ -100,6 +102,9 @@ mod tests {
         let link = FileState { kind: PathKind::Link, digest: None, ..state("a\n") };
         assert_eq!(differs(&file(), Some(&link)), ["kind"]);
         assert!(differs(&File { keep_content: true, ..file() }, Some(&state("b\n"))).is_empty());
+        let unknown = File { content: Content::Output("h/x/y".into()), ..file() };
+        assert_eq!(differs(&unknown, Some(&state("a\n"))), ["content"]);
+        assert_eq!(differs(&unknown, Some(&FileState { digest: None, ..state("a\n") })), ["content"]);
     }
 
     #[test]

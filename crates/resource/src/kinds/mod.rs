@@ -2,11 +2,14 @@
 
 mod account;
 mod archive;
+mod authority;
+mod certificate;
 mod check;
 mod command;
 mod download;
 mod file;
 mod host;
+mod identity;
 mod module;
 mod mount;
 mod packages;
@@ -17,11 +20,14 @@ mod unit;
 
 pub use account::{Group, GroupState, User, UserState};
 pub use archive::{Archive, ArchiveState, Member};
+pub use authority::{Authority, AuthorityState, OnDemandState, Signature};
+pub use certificate::{Certificate, CertificateFacts, CertificateRequest, CertificateState};
 pub use check::{Check, CheckState, Probe};
 pub use command::{Command, CommandState, Guard};
 pub use download::{Download, DownloadState};
 pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
+pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
 pub use packages::{PackageManager, PackageWish, Packages, PackagesState};

@@ -7,6 +7,7 @@ use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
 };
+use crate::kinds::{drain, kubeadm, node_state, object, prune};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
@@ -24,7 +25,12 @@ pub fn apply(
     before_change()?;
     act(host, resource, &state, secrets)?;
     // A check that was waited for has been seen to be true.
-    if !matches!(resource, Resource::Check(_) | Resource::Command(_)) {
+    let is_proved = match resource {
+        Resource::Check(_) | Resource::Command(_) => true,
+        Resource::Kubeadm(wish) => matches!(wish.action, kubespray_resource::KubeadmAction::Phase { .. }),
+        _ => false,
+    };
+    if !is_proved {
         verify(host, resource, secrets)?;
     }
     Ok(Outcome { kind: resource.outcome_kind(&state), changes: comparison.changes })
@@ -84,6 +90,12 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Archive(wish), State::Archive(state)) => archive::apply(host, wish, state),
         (Resource::Command(wish), _) => command::apply(host, wish, secrets),
         (Resource::Check(wish), _) => check::apply(host, wish),
+        (Resource::Object(wish), State::Object(state)) => object::apply(host, wish, state, secrets),
+        (Resource::ObjectAbsent(wish), _) => object::apply_absent(host, wish),
+        (Resource::Prune(wish), _) => prune::apply(host, wish),
+        (Resource::NodeState(wish), _) => node_state::apply(host, wish),
+        (Resource::Drain(wish), _) => drain::apply(host, wish),
+        (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

@@ -6,6 +6,7 @@ use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
 };
+use crate::kinds::{drain, kubeadm, node_state, object, prune};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -37,5 +38,11 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::Archive(wish) => State::Archive(archive::observe(view, wish)?),
         Resource::Command(wish) => State::Command(command::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
+        Resource::Object(wish) => State::Object(object::observe(view, wish)?),
+        Resource::ObjectAbsent(wish) => State::ObjectAbsent(object::observe_absent(view, wish)?),
+        Resource::Prune(wish) => State::Prune(prune::observe(view, wish)?),
+        Resource::NodeState(wish) => State::NodeState(node_state::observe(view, wish)?),
+        Resource::Drain(wish) => State::Drain(drain::observe(view, wish)?),
+        Resource::Kubeadm(wish) => State::Kubeadm(kubeadm::observe(view, wish)?),
     })
 }

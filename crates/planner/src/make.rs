@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kubespray_resource::{
-    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, PLAN_SCHEMA_VERSION, Plan,
-    PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
+    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, ObjectState, PLAN_SCHEMA_VERSION,
+    Plan, PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
 };
 
 use crate::diff::unified;
@@ -155,6 +155,13 @@ fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
         (Resource::Line(line), Ok(State::Line(state))) => {
             let old = state.text.as_deref().unwrap_or("");
             unified(&line.path, old, &line.edit(old))
+        }
+        (Resource::Object(object), Ok(State::Object(state))) => {
+            let title = object.reference().map_or_else(|error| error, |object| object.to_string());
+            match state {
+                ObjectState::Present(seen) => unified(&title, &seen.before, &seen.after),
+                ObjectState::Absent | ObjectState::Unknown(_) => unified(&title, "", &object.text()),
+            }
         }
         _ => None,
     }

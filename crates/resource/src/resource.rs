@@ -9,6 +9,10 @@ use crate::{
     Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Swap, SwapState, Sysctl, SysctlState,
     Unit, UnitState, User, UserState,
 };
+use crate::{
+    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
+    ObjectState, Prune, PruneState,
+};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -75,6 +79,18 @@ kinds! {
     Command => CommandState,
     /// A health check.
     Check => CheckState,
+    /// A Kubernetes object.
+    Object => ObjectState,
+    /// No Kubernetes object.
+    ObjectAbsent => ObjectAbsentState,
+    /// No Kubernetes objects but the wished ones.
+    Prune => PruneState,
+    /// A Kubernetes node.
+    NodeState => NodeSeen,
+    /// A Kubernetes node without pods.
+    Drain => DrainState,
+    /// A run of kubeadm.
+    Kubeadm => KubeadmState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -112,6 +128,12 @@ impl Resource {
             (Self::Archive(wish), State::Archive(state)) => wish.compare(state),
             (Self::Command(wish), State::Command(state)) => wish.compare(state),
             (Self::Check(wish), State::Check(state)) => wish.compare(state),
+            (Self::Object(wish), State::Object(state)) => wish.compare(state, secrets)?,
+            (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
+            (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
+            (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
+            (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
+            (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -119,7 +141,8 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_), _) => OutcomeKind::Removed,
+            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
+            (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (
                 _,
                 State::File(None)
@@ -159,6 +182,12 @@ impl Resource {
             Self::Archive(_) => "archive",
             Self::Command(_) => "command",
             Self::Check(_) => "check",
+            Self::Object(_) => "object",
+            Self::ObjectAbsent(_) => "object_absent",
+            Self::Prune(_) => "prune",
+            Self::NodeState(_) => "node_state",
+            Self::Drain(_) => "drain",
+            Self::Kubeadm(_) => "kubeadm",
         }
     }
 
@@ -185,9 +214,18 @@ impl Resource {
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
             Self::Command(command) => command.argv.join(" "),
+            Self::Object(object) => {
+                object.reference().map_or_else(|error| error, |object| object.to_string())
+            }
+            Self::ObjectAbsent(absent) => absent.object.to_string(),
+            Self::Prune(prune) => prune.component.clone(),
+            Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
+            Self::Kubeadm(kubeadm) => kubeadm.command(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
+            Self::ObjectAbsent(_) => "object",
+            Self::NodeState(_) => "node",
             other => other.kind(),
         };
         format!("{kind} {about}")
@@ -201,6 +239,7 @@ impl Resource {
                 let stdin = crate::Content::Secret(command.stdin.clone().unwrap_or_default());
                 stdin.secret_names().into_iter().map(str::to_owned).collect()
             }
+            Self::Object(object) => object.secret_names(),
             _ => Vec::new(),
         }
     }
@@ -210,10 +249,13 @@ impl Resource {
         match self {
             Self::Unit(unit) => Some(crate::Token::restart_of(&unit.name)),
             Self::Packages(packages) => Some(packages.lists_token()),
-            Self::Command(command) => command.guards.iter().find_map(|guard| match guard {
-                crate::Guard::Pending(token) => Some(token.clone()),
-                _ => None,
-            }),
+            Self::Command(crate::Command { guards, .. })
+            | Self::Kubeadm(Kubeadm { action: crate::KubeadmAction::Phase { guards, .. }, .. }) => {
+                guards.iter().find_map(|guard| match guard {
+                    crate::Guard::Pending(token) => Some(token.clone()),
+                    _ => None,
+                })
+            }
             _ => None,
         }
     }

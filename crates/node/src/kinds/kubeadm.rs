@@ -109,7 +109,11 @@ fn half(wish: &Kubeadm, why: &str) -> Failure {
 
 fn run(host: &dyn Host, wish: &Kubeadm, ignored: &BTreeSet<String>) -> Result<Output, Failure> {
     let mut environment = wish.environment.clone();
-    environment.entry("PATH".into()).or_insert_with(|| format!("{}:{FOLDERS}", paths::parent(&wish.program)));
+    // kubeadm looks for programs such as `crictl`, which are where it is.
+    if wish.program.contains('/') {
+        let path = format!("{}:{FOLDERS}", paths::parent(&wish.program));
+        environment.entry("PATH".into()).or_insert(path);
+    }
     let spawn = Spawn {
         argv: argv(wish, ignored),
         environment,

@@ -150,7 +150,7 @@ impl Kubeadm {
             KubeadmAction::UpgradeApply { version } | KubeadmAction::UpgradeNode { version } => {
                 if !missing.is_empty() {
                     return KubeadmProgress::Half(format!(
-                        "this host is no control plane: {} is missing",
+                        "this host is no control plane: it lacks {}",
                         quoted(&missing)
                     ));
                 }
@@ -168,7 +168,7 @@ impl Kubeadm {
                 None if there.is_empty() => KubeadmProgress::Fresh,
                 None if missing.is_empty() => KubeadmProgress::Done,
                 None => KubeadmProgress::Half(format!(
-                    "there is {}, but {} is missing",
+                    "this host has {}, but lacks {}",
                     quoted(&there),
                     quoted(&missing)
                 )),
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(init.progress(&state(&init, |_| true)), KubeadmProgress::Done);
         let half = state(&init, |path| !path.ends_with("admin.conf"));
         let KubeadmProgress::Half(why) = init.progress(&half) else { panic!("{half:?}") };
-        assert!(why.ends_with("but `/etc/kubernetes/admin.conf` is missing"), "{why}");
+        assert!(why.ends_with("but lacks `/etc/kubernetes/admin.conf`"), "{why}");
         let begun = KubeadmState { begun: Some("init".into()), ..half };
         assert_eq!(init.progress(&begun), KubeadmProgress::Begun);
         // All files are there long before kubeadm is done.

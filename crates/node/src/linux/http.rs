@@ -9,7 +9,7 @@ use ureq::http::Response;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::LinuxHost;
 use super::fetch::HostResolver;
@@ -65,26 +65,23 @@ pub(super) fn ask(host: &LinuxHost, request: &HttpRequest<'_>) -> Result<HttpRes
 
 fn send(agent: &Agent, request: &HttpRequest<'_>) -> Result<Response<Body>, ureq::Error> {
     let with_body = match request.method {
+        "GET" => return prepared(agent.get(request.url), request).call(),
         "POST" => agent.post(request.url),
         "PATCH" => agent.patch(request.url),
         "PUT" => agent.put(request.url),
-        "DELETE" if request.body.is_some() => agent.delete(request.url).force_send_body(),
-        method => {
-            let mut builder =
-                if method == "DELETE" { agent.delete(request.url) } else { agent.get(request.url) };
-            builder = builder.header(ACCEPT, "application/json");
-            if let Some(token) = &request.identity.token {
-                builder = builder.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            return builder.config().timeout_global(Some(request.timeout)).build().call();
-        }
+        "DELETE" => agent.delete(request.url).force_send_body(),
+        other => return Err(ureq::Error::BadUri(format!("no method `{other}`"))),
     };
-    let mut builder = with_body.header(ACCEPT, "application/json").content_type(request.content_type);
+    let body = request.body.as_deref().unwrap_or_default();
+    prepared(with_body.content_type(request.content_type), request).send(body)
+}
+
+fn prepared<B>(builder: RequestBuilder<B>, request: &HttpRequest<'_>) -> RequestBuilder<B> {
+    let mut builder = builder.header(ACCEPT, "application/json");
     if let Some(token) = &request.identity.token {
         builder = builder.header(AUTHORIZATION, format!("Bearer {token}"));
     }
-    let body = request.body.as_deref().unwrap_or_default();
-    builder.config().timeout_global(Some(request.timeout)).build().send(body)
+    builder.config().timeout_global(Some(request.timeout)).build()
 }
 
 /// The connections of an identity, made when they are first needed.

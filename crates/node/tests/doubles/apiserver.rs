@@ -45,6 +45,8 @@ pub struct Store {
     pub answers: Vec<(u16, &'static str)>,
     /// So many changes by patch meet an object that others changed meanwhile.
     pub conflicts: u32,
+    /// The next page that goes on is refused: the list changed too much.
+    pub is_expired: bool,
     /// Connections are closed without an answer.
     pub is_down: bool,
     /// Objects of a page.
@@ -406,6 +408,10 @@ impl Store {
                 object
             })
             .collect();
+        if !query("continue").is_empty() && std::mem::take(&mut self.is_expired) {
+            let message = "The provided continue parameter is too old";
+            return Ok(status(410, "Expired", message, json!([])));
+        }
         let from: usize = query("continue").parse().unwrap_or_default();
         let limit = query("limit").parse::<usize>().map_err(|_| "a list without a limit")?.min(self.page);
         let items: Vec<Value> = found.iter().skip(from).take(limit).cloned().collect();

@@ -96,8 +96,21 @@ impl fmt::Display for DrainPod {
     }
 }
 
+impl DrainState {
+    /// The pods that have to go, one on a line, with what is in their way.
+    pub fn forecast(&self) -> Option<String> {
+        match self {
+            Self::Node { pods, .. } if !pods.is_empty() => {
+                Some(pods.iter().map(|pod| format!("-{pod}\n")).collect::<Vec<_>>().concat())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Drain {
-    /// What is left to do. Every pod that has to go is a difference, with what is in its way.
+    /// What is left to do. Pods come and go, so they are no differences one by one: [`DrainState::forecast`]
+    /// names them.
     pub fn compare(&self, state: &DrainState) -> Comparison {
         let mut out = Comparison::default();
         match state {
@@ -105,8 +118,8 @@ impl Drain {
             DrainState::Unknown(why) => out.add("node", Some(why.clone()), Some("drained".into())),
             DrainState::Node { unschedulable, pods } => {
                 out.field("unschedulable", unschedulable, &true);
-                for pod in pods {
-                    out.add("pod", Some(pod.to_string()), None);
+                if !pods.is_empty() {
+                    out.add("pods", Some("some".into()), None);
                 }
             }
         }
@@ -149,6 +162,9 @@ mod tests {
         ] {
             assert_eq!(wish.compare(&state).changes.len(), differences, "{state:?}");
         }
+        let two = DrainState::Node { unschedulable: true, pods: vec![pod.clone(), pod.clone()] };
+        assert_eq!(wish.compare(&two).changes.len(), 1, "pods come and go");
+        assert_eq!(two.forecast().map(|text| text.lines().count()), Some(2));
         assert_eq!(
             pod.to_string(),
             "default/web of ReplicaSet web: the disruption budget `web` needs 1 healthy pod"

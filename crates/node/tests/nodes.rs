@@ -253,8 +253,10 @@ fn a_node_that_a_person_cordoned_stays_so() {
     server.edit("v1", "Node", "", "n1", json!({"spec": {"unschedulable": true}}));
     pod(&server, "web", WEB, |_| {});
     budget(&server, "web");
-    world.apply(Drain { timeout_s: 0, ..drain() }).unwrap_err();
-    assert_eq!(node(&server)["spec"]["unschedulable"], true);
+    for mark in [None, Some("run-1".to_owned())] {
+        world.apply(Drain { timeout_s: 0, mark, ..drain() }).unwrap_err();
+        assert_eq!(node(&server)["spec"]["unschedulable"], true);
+    }
 }
 
 #[test]

@@ -12,7 +12,10 @@ use crate::failure::{impossible, missing_secret};
 use crate::kubernetes::{ApiError, Client, Delete, diff};
 use crate::{Host, HostError, View};
 
-/// How often to look whether an object is gone.
+/// How long the definition of a kind may take until it is served.
+const ESTABLISHED_MS: u64 = 30_000;
+
+/// How often to look whether an object is gone or served.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What the API server has, and what it says that it would have after applying.
@@ -78,7 +81,34 @@ pub(crate) fn apply(
     let client = Client::open(host, &wish.kubeconfig)?;
     let path = client.path(&reference)?;
     client.apply(&format!("apply {reference}"), &path, &manifest, wish.force, false)?;
+    if reference.kind == "CustomResourceDefinition" {
+        wait_until_established(&client, &reference, &path)?;
+    }
     Ok(())
+}
+
+/// Objects of a new kind can be made only when its definition is served, a moment after it was made.
+fn wait_until_established(client: &Client<'_>, object: &ObjectRef, path: &str) -> Result<(), Failure> {
+    let host = client.host;
+    let deadline = host.now_ms().saturating_add(ESTABLISHED_MS);
+    loop {
+        let live = client.get(&format!("read {object}"), path)?.unwrap_or_default();
+        let conditions =
+            live.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+        let is = |condition: &Value, key: &str, text: &str| {
+            condition.get(key).and_then(Value::as_str) == Some(text)
+        };
+        if conditions.iter().any(|one| is(one, "type", "Established") && is(one, "status", "True")) {
+            return Ok(());
+        }
+        if host.now_ms() >= deadline {
+            let mut failure = Failure::of_host(format!("{object} is there, but its kind is not served"));
+            let messages = conditions.iter().filter_map(|one| one.get("message").and_then(Value::as_str));
+            failure.evidence = messages.map(str::to_owned).collect();
+            return Err(failure);
+        }
+        host.sleep(LOOK)?;
+    }
 }
 
 /// Whether the object is there.

@@ -271,7 +271,17 @@ impl<'h> Client<'h> {
                 *down.borrow_mut() = Some(error.clone());
             }
         })?;
-        read(asked, &response)
+        read(asked, &response).map_err(|error| self.with_expiry(error))
+    }
+
+    /// API servers do not tell that a certificate has expired; we can.
+    fn with_expiry(&self, mut error: ApiError) -> ApiError {
+        if let (ApiError::Refused(status), Some(pem)) = (&mut error, &self.access.identity.certificate)
+            && status.code == 401
+        {
+            status.expired = super::expiry::expired(pem, self.host.now_ms());
+        }
+        error
     }
 }
 

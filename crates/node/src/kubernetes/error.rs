@@ -49,6 +49,8 @@ pub(crate) struct Status {
     pub(crate) causes: Vec<(String, String, String)>,
     /// After how many seconds it wants to be asked again.
     pub(crate) retry_after_s: Option<u64>,
+    /// The day on which the client certificate expired.
+    pub(crate) expired: Option<String>,
 }
 
 impl Status {
@@ -75,6 +77,7 @@ impl Status {
             retry_after_s: response
                 .retry_after_s
                 .or_else(|| details.get("retryAfterSeconds").and_then(Value::as_u64).filter(|s| *s > 0)),
+            expired: None,
         }
     }
 
@@ -104,8 +107,14 @@ impl Status {
                 format!("{asked}: others own what is wished: {}", self.conflicts().join(", ")),
             )
             .hint("leave these fields to them, or take them over by force"),
-            401 => Failure::of_host(format!("{asked}: the API server does not know who asks"))
-                .hint("the client certificate of the kubeconfig has expired, or another CA made it: `kubeadm certs check-expiration` tells"),
+            401 => match &self.expired {
+                Some(day) => Failure::of_host(format!(
+                    "{asked}: the client certificate of the kubeconfig expired on {day}"
+                ))
+                .hint("renew it: `kubeadm certs renew admin.conf` on a control plane"),
+                None => Failure::of_host(format!("{asked}: the API server does not know who asks"))
+                    .hint("another CA made the client certificate of the kubeconfig, or its token is old"),
+            },
             403 if self.causes.iter().any(|(reason, _, _)| reason == "NamespaceTerminating") => {
                 Failure::new(ErrorClass::Transient, format!("{asked}: {message}"))
                     .hint("the namespace is being deleted; finalizers of its objects may hold it")

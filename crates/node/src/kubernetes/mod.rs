@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod diff;
 pub(crate) mod drain;
 mod error;
+mod expiry;
 mod flat_yaml;
 mod kubeconfig;
 

@@ -18,7 +18,7 @@ const KEY: &[u8] = include_bytes!("../certificates/kubernetes/server.key");
 const ADMIN: &[u8] = include_bytes!("../certificates/kubernetes/admin.crt");
 
 /// Group and version, kind, plural, whether it is in namespaces, and the fields it has beside its metadata.
-const KINDS: [(&str, &str, &str, bool, &[&str]); 8] = [
+const KINDS: [(&str, &str, &str, bool, &[&str]); 9] = [
     ("v1", "Namespace", "namespaces", false, &["spec"]),
     ("v1", "Node", "nodes", false, &["spec"]),
     ("v1", "Pod", "pods", true, &["spec"]),
@@ -26,6 +26,7 @@ const KINDS: [(&str, &str, &str, bool, &[&str]); 8] = [
     ("v1", "Secret", "secrets", true, &["data", "stringData", "type", "immutable"]),
     ("apps/v1", "Deployment", "deployments", true, &["spec"]),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["spec"]),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["spec"]),
     ("example.org/v1", "Thing", "things", true, &["spec"]),
 ];
 
@@ -354,6 +355,12 @@ impl Store {
             ("GET", [name]) => {
                 self.allow(asked, "GET", &[], "")?;
                 let found = self.objects.get(&key(name)).cloned();
+                // A definition is served at the second look after it was made.
+                if *kind == "CustomResourceDefinition" && found.is_some() {
+                    let status = json!({"conditions": [{"type": "Established", "status": "True"}]});
+                    self.objects.get_mut(&key(name)).unwrap()["status"] = status;
+                    self.unserved.remove("Thing");
+                }
                 Ok(found.map_or_else(|| missing(kind, name), |object| (200, object)))
             }
             ("PATCH", [name]) if asked.content_type == "application/apply-patch+yaml" => {

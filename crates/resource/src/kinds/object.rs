@@ -183,7 +183,7 @@ impl Object {
         let mut out = Comparison::default();
         let seen = match state {
             ObjectState::Unknown(why) => {
-                out.add("object", Some(why.clone()), Some("as wished".into()));
+                out.add("object", None, Some(format!("as wished; {why}")));
                 return Ok(out);
             }
             ObjectState::Absent => {

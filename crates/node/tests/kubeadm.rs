@@ -152,6 +152,9 @@ fn every_failed_check_is_named_with_what_to_do() {
     assert_eq!(failure.evidence, evidence);
     assert_eq!(failure.hints.len(), 2);
     assert!(!world.path(BEGUN).exists(), "checks come before the first effect");
+    // What may be left by an attempt of ours is that of others where we began nothing.
+    world.state("preflight", "Port-6443|Port 6443 is in use\n");
+    assert!(world.apply(init()).unwrap_err().message.ends_with("host: Port-6443"));
     fs::remove_file(world.dir.path().join("preflight")).unwrap();
     world.converge(init());
 }

@@ -137,10 +137,39 @@ fn secrets_reach_the_object_and_nothing_else() {
         json!({"data": {"password": "bm90IHVz", "user": "dGhleQ=="}}),
     );
     let forced = Object { force: true, ..wish };
+    let text = serde_json::to_string(&world.observe(&forced.clone().into()).unwrap()).unwrap();
+    assert!(text.contains(".data.user"), "{text}");
+    assert!(!text.contains("bm90IHVz") && !text.contains("dGhleQ=="), "{text}");
     let mended = converge_with(&world, forced, &with("other"));
     let text = serde_json::to_string(&mended).unwrap();
     assert!(!text.contains("bm90IHVz") && !text.contains("dGhleQ=="), "{text}");
     assert_eq!(server.get("v1", "Secret", "default", "s").unwrap()["data"]["password"], "b3RoZXI=");
+}
+
+#[test]
+fn a_secret_leaves_no_trace_on_the_host() {
+    let (world, server) = cluster();
+    let mut wish = common::step(
+        object(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"},
+            "stringData": {"password": "{secret:p}"},
+        })),
+        &[],
+    );
+    wish.secrets.insert("p", "hunter22");
+    let apply = || {
+        let ask = wire::Ask::Apply(Box::new(wish.clone()));
+        let mut session = kubespray_node::Session::new("b");
+        common::applied(common::ask(&mut session, &world.host, ask))
+    };
+    server.store().answers = vec![(503, "no"), (422, "the password hunter22 is too short")];
+    assert_eq!(apply().unwrap_err().class, ErrorClass::Transient);
+    let failure = apply().unwrap_err();
+    assert!(failure.message.contains("the password *** is too short"), "{failure}");
+    apply().unwrap();
+    let journal = world.get("/var/lib/kubespray/journal/run-1.jsonl");
+    assert!(journal.contains("Secret default/s") && !journal.contains("hunter22"), "{journal}");
+    assert!(server.get("v1", "Secret", "default", "s").is_some());
 }
 
 #[test]

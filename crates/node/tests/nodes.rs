@@ -40,15 +40,7 @@ fn with_node() -> (World, ApiServer) {
 }
 
 fn wish() -> NodeState {
-    NodeState {
-        kubeconfig: KUBECONFIG.into(),
-        name: "n1".into(),
-        labels: BTreeMap::new(),
-        taints: BTreeMap::new(),
-        prune: false,
-        unschedulable: None,
-        mark: None,
-    }
+    NodeState { kubeconfig: KUBECONFIG.into(), name: "n1".into(), ..NodeState::default() }
 }
 
 fn map(entries: &[(&str, Option<&str>)]) -> BTreeMap<String, Option<String>> {

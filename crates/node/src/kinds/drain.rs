@@ -1,6 +1,6 @@
 //! Nodes without pods.
 
-use kubespray_resource::{Drain, DrainState, Failure, NodeState};
+use kubespray_resource::{Drain, DrainState, Failure};
 
 use super::node_state;
 use crate::failure::is_gone;
@@ -23,7 +23,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &Drain) -> Result<(), Failure> {
     let client = Client::open(host, &wish.kubeconfig)?;
     let Some(node) = node_state::read(&client, &wish.node)? else { return Ok(()) };
     let before = node_state::present(&node);
-    node_state::apply(host, &cordon(wish, true))?;
+    node_state::apply(host, &wish.cordon(true))?;
     let mut result = empty(&client, wish, Means::Evict, wish.grace_s, wish.timeout_s);
     if let (Err(failure), Some(fallback)) = (&result, &wish.fallback)
         && failure.class == kubespray_resource::ErrorClass::Host
@@ -34,22 +34,10 @@ pub(crate) fn apply(host: &dyn Host, wish: &Drain) -> Result<(), Failure> {
     // A node that a person cordoned stays so.
     let is_ours = !before.unschedulable || before.cordoned_by.is_some();
     if wish.uncordon_on_failure && is_ours && !is_gone(&failure) {
-        return Err(match node_state::apply(host, &cordon(wish, false)) {
+        return Err(match node_state::apply(host, &wish.cordon(false)) {
             Ok(()) => failure.hint(format!("node `{}` takes pods again", wish.node)),
             Err(error) => failure.hint(format!("node `{}` stays cordoned: {error}", wish.node)),
         });
     }
     Err(failure)
-}
-
-fn cordon(wish: &Drain, unschedulable: bool) -> NodeState {
-    NodeState {
-        kubeconfig: wish.kubeconfig.clone(),
-        name: wish.node.clone(),
-        labels: std::collections::BTreeMap::new(),
-        taints: std::collections::BTreeMap::new(),
-        prune: false,
-        unschedulable: Some(unschedulable),
-        mark: wish.mark.clone(),
-    }
 }

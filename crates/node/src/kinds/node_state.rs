@@ -161,19 +161,12 @@ mod tests {
                 {"key": "old", "effect": "NoSchedule", "value": "x"},
             ]},
         });
-        let wish = NodeState {
-            kubeconfig: String::new(),
-            name: "n".into(),
-            labels: BTreeMap::new(),
-            taints: BTreeMap::from([
-                ("old:NoSchedule".into(), None),
-                ("new:NoSchedule".into(), Some("v".into())),
-                ("bare:NoExecute".into(), Some(String::new())),
-            ]),
-            prune: false,
-            unschedulable: None,
-            mark: None,
-        };
+        let taints = BTreeMap::from([
+            ("old:NoSchedule".into(), None),
+            ("new:NoSchedule".into(), Some("v".into())),
+            ("bare:NoExecute".into(), Some(String::new())),
+        ]);
+        let wish = NodeState { taints, ..NodeState::default() };
         let expected = json!({
             "metadata": {"resourceVersion": "7"},
             "spec": {"taints": [

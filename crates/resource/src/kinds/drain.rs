@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Comparison;
+use crate::{Comparison, NodeState};
 
 /// A cordoned node whose pods have moved away. Pods of the host itself (static ones) stay, as do finished
 /// deletions of others.
@@ -109,6 +109,17 @@ impl DrainState {
 }
 
 impl Drain {
+    /// The node cordoned, or uncordoned: the first step of a drain, and what takes it back.
+    pub fn cordon(&self, unschedulable: bool) -> NodeState {
+        NodeState {
+            kubeconfig: self.kubeconfig.clone(),
+            name: self.node.clone(),
+            unschedulable: Some(unschedulable),
+            mark: self.mark.clone(),
+            ..NodeState::default()
+        }
+    }
+
     /// What is left to do. Pods come and go, so they are no differences one by one: [`DrainState::forecast`]
     /// names them.
     pub fn compare(&self, state: &DrainState) -> Comparison {

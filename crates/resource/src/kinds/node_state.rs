@@ -16,7 +16,7 @@ pub const LABELS_ANNOTATION: &str = "kubespray.rs/labels";
 pub const TAINTS_ANNOTATION: &str = "kubespray.rs/taints";
 
 /// What a Kubernetes node should be like. What is not named stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeState {
     /// The kubeconfig on the host that does it; this need not be the node itself.
     pub kubeconfig: String,
@@ -162,15 +162,7 @@ mod tests {
     }
 
     fn wish() -> NodeState {
-        NodeState {
-            kubeconfig: "/k".into(),
-            name: "n".into(),
-            labels: BTreeMap::new(),
-            taints: BTreeMap::new(),
-            prune: false,
-            unschedulable: None,
-            mark: None,
-        }
+        NodeState { name: "n".into(), ..NodeState::default() }
     }
 
     #[test]

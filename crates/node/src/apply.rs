@@ -1,12 +1,15 @@
 //! Making a host as wished: observe, compare, act, observe and compare again.
 
-use kubespray_resource::{CompareError, Comparison, Failure, Outcome, Resource, Secrets, State};
+use kubespray_resource::{
+    CompareError, Comparison, Failure, KubeadmAction, Outcome, Resource, Secrets, State,
+};
 
 use crate::failure::{impossible, missing_secret};
 use crate::kinds::{
     account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
     mount, packages, part, path, sysctl, unit,
 };
+use crate::kinds::{drain, kubeadm, node_state, object, prune};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
@@ -32,8 +35,7 @@ pub fn apply(
         Resource::Signature(wish) => Some(authority::sign(host, wish)?),
         _ => {
             act(host, resource, &state, secrets)?;
-            // A check that was waited for has been seen to be true.
-            if matches!(resource, Resource::Check(_) | Resource::Command(_)) {
+            if is_proved(resource) {
                 None
             } else {
                 verify(host, resource, secrets)?.output().map(str::to_owned)
@@ -41,6 +43,16 @@ pub fn apply(
         }
     };
     Ok(Outcome { kind, changes: comparison.changes, output })
+}
+
+/// Whether having been done without an error is all the proof there is: a check that was waited for has been seen
+/// to be true.
+fn is_proved(resource: &Resource) -> bool {
+    match resource {
+        Resource::Check(_) | Resource::Command(_) => true,
+        Resource::Kubeadm(wish) => matches!(wish.action, KubeadmAction::Phase { .. }),
+        _ => false,
+    }
 }
 
 fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
@@ -101,6 +113,12 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Certificate(wish), State::Certificate(state)) => {
             certificate::apply(host, wish, state.as_ref())
         }
+        (Resource::Object(wish), State::Object(state)) => object::apply(host, wish, state, secrets),
+        (Resource::ObjectAbsent(wish), _) => object::apply_absent(host, wish),
+        (Resource::Prune(wish), _) => prune::apply(host, wish),
+        (Resource::NodeState(wish), _) => node_state::apply(host, wish),
+        (Resource::Drain(wish), _) => drain::apply(host, wish),
+        (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

@@ -68,6 +68,15 @@ pub trait Host {
     /// cannot. `part` belongs to one download: whoever calls checks the digest afterwards.
     fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), HostError>;
 
+    /// Asks a server for something and gives its answer, whatever its status. Redirects are not followed.
+    /// Hosts without any server say that it cannot be reached.
+    fn http(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, HostError> {
+        Err(HostError::Unreachable {
+            what: format!("{} `{}`", request.method, request.url),
+            why: "nothing listens there".into(),
+        })
+    }
+
     /// What the host is.
     fn facts(&self) -> Result<Facts, HostError>;
 
@@ -162,6 +171,59 @@ pub struct Fetch<'a> {
     pub verify_tls: bool,
     /// How long it may go without a byte.
     pub timeout: Duration,
+}
+
+/// A request to a server.
+#[derive(Clone, Debug)]
+pub struct HttpRequest<'a> {
+    /// `GET`, `POST`, `PATCH`, `PUT` or `DELETE`.
+    pub method: &'a str,
+    /// `https://` or `http://`, with path and query.
+    pub url: &'a str,
+    /// The type of the body.
+    pub content_type: &'a str,
+    /// The body, if any.
+    pub body: Option<Vec<u8>>,
+    /// Who asks, and whom is believed.
+    pub identity: &'a HttpIdentity,
+    /// How long it may take altogether.
+    pub timeout: Duration,
+}
+
+/// Who asks a server, and whom it is believed to be.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HttpIdentity {
+    /// Certificates of authorities in PEM; the server's certificate must come from one of them.
+    pub authorities: String,
+    /// Our certificate, with those above it, in PEM.
+    pub certificate: Option<String>,
+    /// Its key in PEM.
+    pub key: Option<String>,
+    /// A bearer token.
+    pub token: Option<String>,
+    /// Whether the server's certificate is not checked.
+    pub insecure: bool,
+}
+
+impl std::fmt::Debug for HttpIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpIdentity")
+            .field("certificate", &self.certificate.is_some())
+            .field("token", &self.token.is_some())
+            .field("insecure", &self.insecure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// The status.
+    pub status: u16,
+    /// After how many seconds the server wants to be asked again (`Retry-After`).
+    pub retry_after_s: Option<u64>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// Why a host did not do what it was asked.

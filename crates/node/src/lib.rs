@@ -8,6 +8,7 @@ mod failure;
 mod host;
 mod journal;
 mod kinds;
+mod kubernetes;
 mod linux;
 mod lock;
 mod observe;
@@ -20,7 +21,7 @@ mod view;
 mod x509;
 
 pub use apply::apply;
-pub use host::{Fetch, Host, HostError, Metadata, Output, Spawn};
+pub use host::{Fetch, Host, HostError, HttpIdentity, HttpRequest, HttpResponse, Metadata, Output, Spawn};
 pub use linux::LinuxHost;
 pub use observe::{observe, observe_all};
 pub use serve::{Ended, serve};

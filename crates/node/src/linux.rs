@@ -3,6 +3,7 @@
 mod facts;
 mod fetch;
 mod files;
+mod http;
 mod names;
 mod network;
 mod process;
@@ -18,7 +19,7 @@ use std::{fs, io};
 
 use kubespray_resource::{Digest, Facts, Mode, Owner};
 
-use crate::{Fetch, Host, HostError, Metadata, Output, Spawn};
+use crate::{Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn};
 
 /// Where programs are looked up: the folders of root's own `PATH`, whatever sudo made of it.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -31,6 +32,7 @@ pub struct LinuxHost {
     cancelled: Arc<AtomicBool>,
     started: Instant,
     roots: fetch::Roots,
+    agents: http::Agents,
 }
 
 impl Default for LinuxHost {
@@ -53,6 +55,7 @@ impl LinuxHost {
             cancelled: Arc::default(),
             started: Instant::now(),
             roots: fetch::Roots::default(),
+            agents: http::Agents::default(),
         }
     }
 
@@ -198,6 +201,10 @@ impl Host for LinuxHost {
 
     fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), HostError> {
         fetch::fetch(self, fetch)
+    }
+
+    fn http(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, HostError> {
+        http::ask(self, request)
     }
 
     fn facts(&self) -> Result<Facts, HostError> {

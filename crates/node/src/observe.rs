@@ -6,6 +6,7 @@ use crate::kinds::{
     account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
     mount, packages, part, path, sysctl, unit,
 };
+use crate::kinds::{drain, kubeadm, node_state, object, prune};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -41,5 +42,11 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),
         Resource::Signature(_) => State::Signature(OnDemandState),
         Resource::Certificate(wish) => State::Certificate(certificate::observe(view, wish)?),
+        Resource::Object(wish) => State::Object(object::observe(view, wish)?),
+        Resource::ObjectAbsent(wish) => State::ObjectAbsent(object::observe_absent(view, wish)?),
+        Resource::Prune(wish) => State::Prune(prune::observe(view, wish)?),
+        Resource::NodeState(wish) => State::NodeState(node_state::observe(view, wish)?),
+        Resource::Drain(wish) => State::Drain(drain::observe(view, wish)?),
+        Resource::Kubeadm(wish) => State::Kubeadm(kubeadm::observe(view, wish)?),
     })
 }

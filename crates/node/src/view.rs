@@ -7,6 +7,7 @@ use kubespray_resource::{Failure, Packages, Resource, Token};
 
 use crate::kinds::packages::Installed;
 use crate::kinds::unit::Shown;
+use crate::kubernetes::Clients;
 use crate::{Host, HostError, tokens};
 
 /// A look at a host. It remembers what it saw, so it must not outlive a change.
@@ -20,6 +21,7 @@ pub struct View<'h> {
     pub(crate) packages: RefCell<BTreeMap<String, Result<Installed, Failure>>>,
     texts: RefCell<BTreeMap<String, Option<String>>>,
     tokens: OnceCell<BTreeSet<Token>>,
+    pub(crate) clients: Clients<'h>,
 }
 
 impl std::fmt::Debug for View<'_> {
@@ -50,6 +52,7 @@ impl<'h> View<'h> {
             packages: RefCell::default(),
             texts: RefCell::default(),
             tokens: OnceCell::new(),
+            clients: Clients::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use kubespray_resource::{Block, Disruption, File, Plan, Resource, Secrets, StepId, Token};
+use kubespray_resource::{Block, Disruption, File, KubeadmAction, Plan, Resource, Secrets, StepId, Token};
 
 use crate::graph::{Edges, Graph};
 use crate::outputs;
@@ -38,6 +38,8 @@ pub enum Rule {
     Path,
     /// What a step takes from another one is given, before it, and what it needs.
     Outputs,
+    /// A manifest says which object it is.
+    Manifest,
 }
 
 impl fmt::Display for Rule {
@@ -55,6 +57,7 @@ impl fmt::Display for Rule {
             Self::Conflict => "conflict",
             Self::Path => "path",
             Self::Outputs => "outputs",
+            Self::Manifest => "manifest",
         })
     }
 }
@@ -179,6 +182,19 @@ impl Linter<'_> {
                 && command.guards.is_empty()
             {
                 self.add(Rule::Guard, &step.id, "the command does not say when it is done");
+            }
+            if let Resource::Kubeadm(kubeadm) = &step.resource
+                && matches!(&kubeadm.action, KubeadmAction::Phase { guards, .. } if guards.is_empty())
+            {
+                self.add(Rule::Guard, &step.id, "the phase does not say when it is done");
+            }
+            if matches!(step.resource, Resource::Drain(_)) && step.disruption != Disruption::Drain {
+                self.add(Rule::Turns, &step.id, "drains a node and does not say so");
+            }
+            if let Resource::Object(object) = &step.resource
+                && let Err(problem) = object.reference()
+            {
+                self.add(Rule::Manifest, &step.id, problem);
             }
             for path in path_of(&step.resource).into_iter().chain(key_path_of(&step.resource)) {
                 let is_plain = path.starts_with('/') && !path.split('/').any(|part| part == "..");
@@ -329,6 +345,9 @@ fn claim(resource: &Resource) -> Option<String> {
         | Resource::Certificate(_) => path_of(resource).map(|path| format!("path {path}")),
         Resource::Sysctl(wish) => Some(format!("sysctl {}", wish.key)),
         Resource::Hostname(_) => Some("hostname".into()),
+        Resource::Object(wish) => {
+            wish.reference().ok().map(|object| format!("object {} {object}", object.api_version))
+        }
         _ => None,
     }
 }
@@ -488,6 +507,57 @@ mod tests {
         let plan = plan(vec![step("a/x/1", file("/etc/x", "token abcdef.0123"), |_| {})]);
         assert_eq!(lint(&plan, &secrets)[0].rule, Rule::Secret);
         assert!(!lint(&plan, &secrets)[0].to_string().contains("abcdef"));
+    }
+
+    #[test]
+    fn kinds_of_kubernetes_keep_their_rules() {
+        let object = |manifest: serde_json::Value| {
+            Resource::from(kubespray_resource::Object {
+                kubeconfig: "/k".into(),
+                component: "c".into(),
+                manifest,
+                force: false,
+            })
+        };
+        let nameless = object(serde_json::json!({"apiVersion": "v1", "kind": "Namespace"}));
+        assert_eq!(broken(&plan(vec![step("a/x/1", nameless, |_| {})])), [Rule::Manifest]);
+        let map = |value: &str| {
+            let metadata = serde_json::json!({"name": "m", "namespace": "n"});
+            let data = serde_json::json!({"k": value});
+            object(
+                serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}),
+            )
+        };
+        let twice = vec![step("a/x/1", map("1"), |_| {}), step("a/x/2", map("2"), |_| {})];
+        assert_eq!(broken(&plan(twice)), [Rule::Conflict]);
+        let phase = |guards| {
+            Resource::from(kubespray_resource::Kubeadm {
+                program: "/usr/local/bin/kubeadm".into(),
+                action: KubeadmAction::Phase { of: "init".into(), phase: vec!["certs".into()], guards },
+                config: None,
+                ignore_preflight_errors: Vec::new(),
+                skip_phases: Vec::new(),
+                environment: BTreeMap::new(),
+                timeout_s: 1,
+            })
+        };
+        assert_eq!(broken(&plan(vec![step("a/x/1", phase(Vec::new()), |_| {})])), [Rule::Guard]);
+        let guarded = phase(vec![Guard::Creates("/x".into())]);
+        assert!(broken(&plan(vec![step("a/x/1", guarded, |_| {})])).is_empty());
+        let drain = Resource::from(kubespray_resource::Drain {
+            kubeconfig: "/k".into(),
+            node: "n".into(),
+            mark: None,
+            grace_s: None,
+            timeout_s: 1,
+            ignore_daemonsets: true,
+            delete_empty_dir: true,
+            force: true,
+            pod_selector: None,
+            fallback: None,
+            uncordon_on_failure: true,
+        });
+        assert_eq!(broken(&plan(vec![step("a/x/1", drain, |_| {})])), [Rule::Turns]);
     }
 
     #[test]

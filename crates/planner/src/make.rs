@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kubespray_resource::{
-    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, PLAN_SCHEMA_VERSION, Plan,
-    PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
+    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, ObjectState, PLAN_SCHEMA_VERSION,
+    Plan, PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
 };
 
 use crate::diff::unified;
@@ -165,6 +165,14 @@ fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
             let old = state.text.as_deref().unwrap_or("");
             unified(&line.path, old, &line.edit(old))
         }
+        (Resource::Drain(_), Ok(State::Drain(state))) => state.forecast(),
+        (Resource::Object(object), Ok(State::Object(state))) => {
+            let title = object.reference().map_or_else(|error| error, |object| object.to_string());
+            match state {
+                ObjectState::Present(seen) => unified(&title, &seen.before, &seen.after),
+                ObjectState::Absent | ObjectState::Unknown(_) => unified(&title, "", &object.text()),
+            }
+        }
         _ => None,
     }
 }
@@ -257,6 +265,63 @@ mod tests {
         assert!(texts_to_read(&wishes, &seen("new\n"), &secrets).is_empty());
         assert_eq!(texts_to_read(&wishes, &seen("old\n"), &secrets).len(), 1);
         assert!(plan(wishes, &seen("new\n"), &secrets).unwrap().is_empty());
+    }
+
+    #[test]
+    fn objects_show_how_they_change_and_drains_what_they_move() {
+        let object = kubespray_resource::Object {
+            kubeconfig: "/k".into(),
+            component: "dns".into(),
+            manifest: serde_json::json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"},
+            }),
+            force: false,
+        };
+        let drain = kubespray_resource::Drain {
+            kubeconfig: "/k".into(),
+            node: "n".into(),
+            mark: None,
+            grace_s: None,
+            timeout_s: 1,
+            ignore_daemonsets: true,
+            delete_empty_dir: true,
+            force: true,
+            pod_selector: None,
+            fallback: None,
+            uncordon_on_failure: true,
+        };
+        let pod = kubespray_resource::DrainPod {
+            namespace: "default".into(),
+            name: "web".into(),
+            owner: None,
+            ending: false,
+            obstacle: None,
+        };
+        let changed = kubespray_resource::ObjectSeen {
+            changes: vec![kubespray_resource::Change { what: ".a".into(), from: None, to: None }],
+            before: "a: 1\n".into(),
+            after: "a: 2\n".into(),
+            ..Default::default()
+        };
+        let wishes = Wishes {
+            steps: vec![step("a/o/new", object.clone()), step("a/o/old", object), step("a/o/drain", drain)],
+            ..Wishes::default()
+        };
+        let drained = kubespray_resource::DrainState::Node { unschedulable: true, pods: vec![pod] };
+        let seen = Seen {
+            states: BTreeMap::from([
+                ("a/o/new".into(), Ok(State::Object(ObjectState::Absent))),
+                ("a/o/old".into(), Ok(State::Object(ObjectState::Present(Box::new(changed))))),
+                ("a/o/drain".into(), Ok(State::Drain(drained))),
+            ]),
+            texts: BTreeMap::new(),
+        };
+        let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
+        let diff = |at: usize| plan.steps[at].diff.clone().unwrap();
+        assert!(diff(0).starts_with("--- /dev/null\n+++ Namespace n\n"), "{}", diff(0));
+        assert!(diff(0).contains("+  name: n\n"), "{}", diff(0));
+        assert!(diff(1).ends_with("-a: 1\n+a: 2\n"), "{}", diff(1));
+        assert_eq!(diff(2), "-default/web of nobody\n");
     }
 
     #[test]

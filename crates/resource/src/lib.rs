@@ -14,6 +14,7 @@ mod facts;
 mod kinds;
 mod names;
 mod outcome;
+mod outline;
 mod output;
 mod plan;
 mod resource;
@@ -29,6 +30,7 @@ pub use facts::{Address, Facts, FileSystem, Interface, OperatingSystem, WATCHED_
 pub use kinds::*;
 pub use names::{RunId, StepId, Token};
 pub use outcome::{ErrorClass, Failure, Outcome, OutcomeKind};
+pub use outline::outline;
 pub use plan::{Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Rollout};
 pub use resource::{CompareError, Resource, State};
 pub use secrets::{MissingSecret, Secrets};

@@ -10,6 +10,10 @@ use crate::{
     Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Signature, Swap, SwapState, Sysctl,
     SysctlState, Unit, UnitState, User, UserState,
 };
+use crate::{
+    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
+    ObjectState, Prune, PruneState,
+};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -84,6 +88,18 @@ kinds! {
     Signature => OnDemandState,
     /// A certificate of the host.
     Certificate => Option<CertificateState>,
+    /// A Kubernetes object.
+    Object => ObjectState,
+    /// No Kubernetes object.
+    ObjectAbsent => ObjectAbsentState,
+    /// No Kubernetes objects but the wished ones.
+    Prune => PruneState,
+    /// A Kubernetes node.
+    NodeState => NodeSeen,
+    /// A Kubernetes node without pods.
+    Drain => DrainState,
+    /// A run of kubeadm.
+    Kubeadm => KubeadmState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -125,6 +141,12 @@ impl Resource {
             (Self::CertificateRequest(wish), State::CertificateRequest(state)) => wish.compare(state),
             (Self::Signature(wish), State::Signature(state)) => wish.compare(state),
             (Self::Certificate(wish), State::Certificate(state)) => wish.compare(state.as_ref()),
+            (Self::Object(wish), State::Object(state)) => wish.compare(state, secrets)?,
+            (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
+            (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
+            (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
+            (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
+            (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -132,7 +154,8 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_), _) => OutcomeKind::Removed,
+            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
+            (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (
                 _,
                 State::File(None)
@@ -180,6 +203,12 @@ impl Resource {
             Self::CertificateRequest(_) => "certificate_request",
             Self::Signature(_) => "signature",
             Self::Certificate(_) => "certificate",
+            Self::Object(_) => "object",
+            Self::ObjectAbsent(_) => "object_absent",
+            Self::Prune(_) => "prune",
+            Self::NodeState(_) => "node_state",
+            Self::Drain(_) => "drain",
+            Self::Kubeadm(_) => "kubeadm",
         }
     }
 
@@ -210,10 +239,19 @@ impl Resource {
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
             Self::Command(command) => command.argv.join(" "),
+            Self::Object(object) => {
+                object.reference().map_or_else(|error| error, |object| object.to_string())
+            }
+            Self::ObjectAbsent(absent) => absent.object.to_string(),
+            Self::Prune(prune) => prune.component.clone(),
+            Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
+            Self::Kubeadm(kubeadm) => kubeadm.command(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
             Self::CertificateRequest(_) => "certificate request",
+            Self::ObjectAbsent(_) => "object",
+            Self::NodeState(_) => "node",
             other => other.kind(),
         };
         format!("{kind} {about}")
@@ -227,6 +265,7 @@ impl Resource {
                 let stdin = crate::Content::Secret(command.stdin.clone().unwrap_or_default());
                 stdin.secret_names().into_iter().map(str::to_owned).collect()
             }
+            Self::Object(object) => object.secret_names(),
             _ => Vec::new(),
         }
     }
@@ -236,10 +275,13 @@ impl Resource {
         match self {
             Self::Unit(unit) => Some(crate::Token::restart_of(&unit.name)),
             Self::Packages(packages) => Some(packages.lists_token()),
-            Self::Command(command) => command.guards.iter().find_map(|guard| match guard {
-                crate::Guard::Pending(token) => Some(token.clone()),
-                _ => None,
-            }),
+            Self::Command(crate::Command { guards, .. })
+            | Self::Kubeadm(Kubeadm { action: crate::KubeadmAction::Phase { guards, .. }, .. }) => {
+                guards.iter().find_map(|guard| match guard {
+                    crate::Guard::Pending(token) => Some(token.clone()),
+                    _ => None,
+                })
+            }
             _ => None,
         }
     }

@@ -33,8 +33,7 @@ fn succeeds(host: &dyn Host, wish: &Command, argv: &[String]) -> Result<bool, Fa
     }
 }
 
-/// Runs the command, forgets what it waited for, and asks its guards again, but for those that only ask
-/// whether it may run.
+/// Runs the command and has it proved.
 pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Result<(), Failure> {
     let spawn = Spawn {
         argv: wish.argv.clone(),
@@ -46,6 +45,20 @@ pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Resul
     if !output.is_success() {
         return Err(of_output(&spawn.argv, &output));
     }
+    if is_proved(host, wish)? {
+        return Ok(());
+    }
+    let mut failure = Failure::new(
+        ErrorClass::Host,
+        format!("`{}` succeeded, but nothing says that it is done", wish.argv.join(" ")),
+    );
+    failure.evidence = of_output(&spawn.argv, &output).evidence;
+    Err(failure)
+}
+
+/// After a command succeeded: forgets what it waited for, and asks its guards again, but for those that only ask
+/// whether it may run.
+pub(crate) fn is_proved(host: &dyn Host, wish: &Command) -> Result<bool, Failure> {
     for guard in &wish.guards {
         if let Guard::Pending(token) = guard {
             tokens::clear(host, token)?;
@@ -55,13 +68,5 @@ pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Resul
         guards: wish.guards.iter().filter(|guard| !matches!(guard, Guard::OnlyIf(_))).cloned().collect(),
         ..wish.clone()
     };
-    if proof.guards.is_empty() || observe(&View::new(host, []), &proof)?.done {
-        return Ok(());
-    }
-    let mut failure = Failure::new(
-        ErrorClass::Host,
-        format!("`{}` succeeded, but nothing says that it is done", wish.argv.join(" ")),
-    );
-    failure.evidence = of_output(&spawn.argv, &output).evidence;
-    Err(failure)
+    Ok(proof.guards.is_empty() || observe(&View::new(host, []), &proof)?.done)
 }

@@ -7,13 +7,18 @@ pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod download;
+pub(crate) mod drain;
 pub(crate) mod file;
 pub(crate) mod host;
+pub(crate) mod kubeadm;
 pub(crate) mod module;
 pub(crate) mod mount;
+pub(crate) mod node_state;
+pub(crate) mod object;
 pub(crate) mod packages;
 pub(crate) mod part;
 pub(crate) mod path;
+pub(crate) mod prune;
 pub(crate) mod sysctl;
 pub(crate) mod unit;
 

@@ -45,9 +45,15 @@ impl Roots {
 
 /// Looks names up as the host does.
 #[derive(Debug)]
-struct HostResolver {
+pub(super) struct HostResolver {
     root: PathBuf,
     folders: Vec<PathBuf>,
+}
+
+impl HostResolver {
+    pub(super) fn of(host: &LinuxHost) -> Self {
+        Self { root: host.root.clone(), folders: host.folders.clone() }
+    }
 }
 
 impl Resolver for HostResolver {
@@ -125,7 +131,7 @@ fn ask(host: &LinuxHost, fetch: &Fetch<'_>, offset: u64) -> Result<Response<Body
         .timeout_per_read(Some(fetch.timeout))
         .user_agent("kubespray")
         .build();
-    let resolver = HostResolver { root: host.root.clone(), folders: host.folders.clone() };
+    let resolver = HostResolver::of(host);
     let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
     // The digest is of the bytes as they are stored there.
     let mut request = agent.get(fetch.url).header(ACCEPT_ENCODING, "identity");

@@ -7,14 +7,19 @@ mod certificate;
 mod check;
 mod command;
 mod download;
+mod drain;
 mod file;
 mod host;
 mod identity;
+mod kubeadm;
 mod module;
 mod mount;
+mod node_state;
+mod object;
 mod packages;
 mod part;
 mod path;
+mod prune;
 mod sysctl;
 mod unit;
 
@@ -25,14 +30,25 @@ pub use certificate::{Certificate, CertificateFacts, CertificateRequest, Certifi
 pub use check::{Check, CheckState, Probe};
 pub use command::{Command, CommandState, Guard};
 pub use download::{Download, DownloadState};
+pub use drain::{Drain, DrainFallback, DrainPod, DrainState};
 pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
+pub use kubeadm::{Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
+pub use node_state::{
+    CORDONED_BY_ANNOTATION, LABELS_ANNOTATION, NodeChange, NodePresent, NodeSeen, NodeState,
+    TAINTS_ANNOTATION,
+};
+pub use object::{
+    COMPONENT_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, Object, ObjectAbsent, ObjectAbsentState,
+    ObjectRef, ObjectSeen, ObjectState,
+};
 pub use packages::{PackageManager, PackageWish, Packages, PackagesState};
 pub use part::{Block, Line, PartState};
 pub use path::{Absent, AbsentState, Directory, DirectoryState, Link, LinkState, PathKind};
+pub use prune::{ObjectKind, Prune, PruneState};
 pub use sysctl::{Sysctl, SysctlState};
 pub use unit::{Running, Unit, UnitState};
 

@@ -3,6 +3,7 @@
 use kubespray_resource::{CompareError, Comparison, Failure, Outcome, Resource, Secrets, State};
 
 use crate::failure::{impossible, missing_secret};
+use crate::kinds::etcd;
 use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
@@ -24,7 +25,7 @@ pub fn apply(
     before_change()?;
     act(host, resource, &state, secrets)?;
     // A check that was waited for has been seen to be true.
-    if !matches!(resource, Resource::Check(_) | Resource::Command(_)) {
+    if !matches!(resource, Resource::Check(_) | Resource::Command(_) | Resource::EtcdHealth(_)) {
         verify(host, resource, secrets)?;
     }
     Ok(Outcome { kind: resource.outcome_kind(&state), changes: comparison.changes })
@@ -84,6 +85,10 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Archive(wish), State::Archive(state)) => archive::apply(host, wish, state),
         (Resource::Command(wish), _) => command::apply(host, wish, secrets),
         (Resource::Check(wish), _) => check::apply(host, wish),
+        (Resource::EtcdMember(wish), _) => etcd::apply_member(host, wish),
+        (Resource::EtcdHealth(wish), _) => etcd::apply_health(host, wish),
+        (Resource::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => etcd::apply_snapshot(host, wish, state),
+        (Resource::EtcdRestore(wish), State::EtcdRestore(state)) => etcd::apply_restore(host, wish, state),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

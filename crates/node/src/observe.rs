@@ -2,6 +2,7 @@
 
 use kubespray_resource::{Failure, Resource, State, StepId};
 
+use crate::kinds::etcd;
 use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
@@ -36,6 +37,10 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::Download(wish) => State::Download(download::observe(view, wish)?),
         Resource::Archive(wish) => State::Archive(archive::observe(view, wish)?),
         Resource::Command(wish) => State::Command(command::observe(view, wish)?),
+        Resource::EtcdMember(wish) => State::EtcdMember(etcd::observe_member(view, wish)?),
+        Resource::EtcdHealth(wish) => State::EtcdHealth(etcd::observe_health(view, wish)?),
+        Resource::EtcdSnapshot(wish) => State::EtcdSnapshot(etcd::observe_snapshot(view, wish)?),
+        Resource::EtcdRestore(wish) => State::EtcdRestore(etcd::observe_restore(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
     })
 }

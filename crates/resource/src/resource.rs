@@ -9,6 +9,10 @@ use crate::{
     Packages, PackagesState, PartState, Secrets, Selinux, SelinuxState, Swap, SwapState, Sysctl, SysctlState,
     Unit, UnitState, User, UserState,
 };
+use crate::{
+    EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
+    EtcdSnapshotState,
+};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -75,6 +79,14 @@ kinds! {
     Command => CommandState,
     /// A health check.
     Check => CheckState,
+    /// A member of an etcd cluster.
+    EtcdMember => EtcdMemberState,
+    /// An etcd cluster that is well.
+    EtcdHealth => EtcdHealthState,
+    /// A snapshot of an etcd cluster.
+    EtcdSnapshot => EtcdSnapshotState,
+    /// Data of an etcd member made of a snapshot.
+    EtcdRestore => EtcdRestoreState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -112,6 +124,10 @@ impl Resource {
             (Self::Archive(wish), State::Archive(state)) => wish.compare(state),
             (Self::Command(wish), State::Command(state)) => wish.compare(state),
             (Self::Check(wish), State::Check(state)) => wish.compare(state),
+            (Self::EtcdMember(wish), State::EtcdMember(state)) => wish.compare(state),
+            (Self::EtcdHealth(wish), State::EtcdHealth(state)) => wish.compare(state),
+            (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
+            (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -120,6 +136,12 @@ impl Resource {
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
             (Self::Absent(_), _) => OutcomeKind::Removed,
+            (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
+            (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {
+                OutcomeKind::Created
+            }
+            (_, State::EtcdSnapshot(EtcdSnapshotState { status: None, .. })) => OutcomeKind::Created,
+            (_, State::EtcdRestore(EtcdRestoreState { has_data: false, .. })) => OutcomeKind::Created,
             (
                 _,
                 State::File(None)
@@ -159,6 +181,10 @@ impl Resource {
             Self::Archive(_) => "archive",
             Self::Command(_) => "command",
             Self::Check(_) => "check",
+            Self::EtcdMember(_) => "etcd_member",
+            Self::EtcdHealth(_) => "etcd_health",
+            Self::EtcdSnapshot(_) => "etcd_snapshot",
+            Self::EtcdRestore(_) => "etcd_restore",
         }
     }
 
@@ -185,6 +211,10 @@ impl Resource {
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
             Self::Command(command) => command.argv.join(" "),
+            Self::EtcdMember(member) => member.name.clone(),
+            Self::EtcdHealth(health) => health.client.endpoints.join(","),
+            Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
+            Self::EtcdRestore(restore) => restore.data_dir.clone(),
         };
         let kind = match self {
             Self::Absent(_) => "path",

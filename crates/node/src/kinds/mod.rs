@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod download;
+pub(crate) mod etcd;
 pub(crate) mod file;
 pub(crate) mod host;
 pub(crate) mod module;

@@ -5,6 +5,7 @@ mod archive;
 mod check;
 mod command;
 mod download;
+mod etcd;
 mod file;
 mod host;
 mod module;
@@ -20,6 +21,11 @@ pub use archive::{Archive, ArchiveState, Member};
 pub use check::{Check, CheckState, Probe};
 pub use command::{Command, CommandState, Guard};
 pub use download::{Download, DownloadState};
+pub use etcd::{
+    EtcdChange, EtcdClient, EtcdExpected, EtcdHealth, EtcdHealthState, EtcdKeep, EtcdListed, EtcdMember,
+    EtcdMemberState, EtcdQuorum, EtcdRestore, EtcdRestoreState, EtcdSeen, EtcdSnapshot, EtcdSnapshotState,
+    EtcdSnapshotStatus, EtcdStatus,
+};
 pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use module::{Module, ModuleState};

@@ -3,11 +3,11 @@
 use kubespray_resource::{CompareError, Comparison, Failure, Outcome, Resource, Secrets, State};
 
 use crate::failure::{impossible, missing_secret};
-use crate::kinds::etcd;
 use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
 };
+use crate::kinds::{etcd, image};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
@@ -89,6 +89,7 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::EtcdHealth(wish), _) => etcd::apply_health(host, wish),
         (Resource::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => etcd::apply_snapshot(host, wish, state),
         (Resource::EtcdRestore(wish), State::EtcdRestore(state)) => etcd::apply_restore(host, wish, state),
+        (Resource::Image(wish), _) => image::apply(host, wish, secrets),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

@@ -2,11 +2,11 @@
 
 use kubespray_resource::{Failure, Resource, State, StepId};
 
-use crate::kinds::etcd;
 use crate::kinds::{
     account, archive, check, command, download, file, host as host_kinds, module, mount, packages, part,
     path, sysctl, unit,
 };
+use crate::kinds::{etcd, image};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -41,6 +41,7 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::EtcdHealth(wish) => State::EtcdHealth(etcd::observe_health(view, wish)?),
         Resource::EtcdSnapshot(wish) => State::EtcdSnapshot(etcd::observe_snapshot(view, wish)?),
         Resource::EtcdRestore(wish) => State::EtcdRestore(etcd::observe_restore(view, wish)?),
+        Resource::Image(wish) => State::Image(image::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
     })
 }

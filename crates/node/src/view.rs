@@ -3,8 +3,9 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_resource::{Failure, Packages, Resource, Token};
+use kubespray_resource::{Failure, ImageEngine, Packages, Resource, Token};
 
+use crate::kinds::image::Images;
 use crate::kinds::packages::Installed;
 use crate::kinds::unit::Shown;
 use crate::{Host, HostError, tokens};
@@ -18,6 +19,7 @@ pub struct View<'h> {
     pub(crate) package_sets: Vec<&'h Packages>,
     pub(crate) units: OnceCell<Result<BTreeMap<String, Shown>, Failure>>,
     pub(crate) packages: RefCell<BTreeMap<String, Result<Installed, Failure>>>,
+    pub(crate) images: RefCell<BTreeMap<ImageEngine, Result<Images, Failure>>>,
     texts: RefCell<BTreeMap<String, Option<String>>>,
     tokens: OnceCell<BTreeSet<Token>>,
 }
@@ -48,6 +50,7 @@ impl<'h> View<'h> {
             package_sets,
             units: OnceCell::new(),
             packages: RefCell::default(),
+            images: RefCell::default(),
             texts: RefCell::default(),
             tokens: OnceCell::new(),
         }

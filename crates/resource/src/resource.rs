@@ -11,7 +11,7 @@ use crate::{
 };
 use crate::{
     EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
-    EtcdSnapshotState,
+    EtcdSnapshotState, Image, ImageState,
 };
 
 macro_rules! kinds {
@@ -87,6 +87,8 @@ kinds! {
     EtcdSnapshot => EtcdSnapshotState,
     /// Data of an etcd member made of a snapshot.
     EtcdRestore => EtcdRestoreState,
+    /// A container image.
+    Image => ImageState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -128,6 +130,7 @@ impl Resource {
             (Self::EtcdHealth(wish), State::EtcdHealth(state)) => wish.compare(state),
             (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
             (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
+            (Self::Image(wish), State::Image(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -142,6 +145,7 @@ impl Resource {
             }
             (_, State::EtcdSnapshot(EtcdSnapshotState { status: None, .. })) => OutcomeKind::Created,
             (_, State::EtcdRestore(EtcdRestoreState { has_data: false, .. })) => OutcomeKind::Created,
+            (_, State::Image(_)) => OutcomeKind::Created,
             (
                 _,
                 State::File(None)
@@ -185,6 +189,7 @@ impl Resource {
             Self::EtcdHealth(_) => "etcd_health",
             Self::EtcdSnapshot(_) => "etcd_snapshot",
             Self::EtcdRestore(_) => "etcd_restore",
+            Self::Image(_) => "image",
         }
     }
 
@@ -215,6 +220,7 @@ impl Resource {
             Self::EtcdHealth(health) => health.client.endpoints.join(","),
             Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
             Self::EtcdRestore(restore) => restore.data_dir.clone(),
+            Self::Image(image) => image.reference.clone(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
@@ -231,6 +237,7 @@ impl Resource {
                 let stdin = crate::Content::Secret(command.stdin.clone().unwrap_or_default());
                 stdin.secret_names().into_iter().map(str::to_owned).collect()
             }
+            Self::Image(image) => image.auth.iter().cloned().collect(),
             _ => Vec::new(),
         }
     }

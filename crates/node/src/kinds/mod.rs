@@ -8,6 +8,7 @@ pub(crate) mod download;
 pub(crate) mod etcd;
 pub(crate) mod file;
 pub(crate) mod host;
+pub(crate) mod image;
 pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod packages;

@@ -8,6 +8,7 @@ mod download;
 mod etcd;
 mod file;
 mod host;
+mod image;
 mod module;
 mod mount;
 mod packages;
@@ -28,6 +29,7 @@ pub use etcd::{
 };
 pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
+pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
 pub use packages::{PackageManager, PackageWish, Packages, PackagesState};

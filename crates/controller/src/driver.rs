@@ -108,20 +108,10 @@ impl Driver<'_> {
                 };
                 self.next += 1;
                 let number = self.next;
-                let (events, incoming) = channel();
-                let to = self.sender.clone();
-                // One small thread for each connection marks its events with its number.
-                let spawned = thread::Builder::new().stack_size(64 << 10).spawn(move || {
-                    while let Ok((host, event)) = incoming.recv() {
-                        if to.send(Came::Connection(number, host, event)).is_err() {
-                            return;
-                        }
-                    }
-                });
-                if let Err(error) = spawned {
-                    return Some(Input::Down { host, transient: true, why: error.to_string() });
-                }
-                let connection = self.transport.connect(target, events);
+                let (to, name) = (self.sender.clone(), host.clone());
+                let on_event =
+                    Box::new(move |event| drop(to.send(Came::Connection(number, name.clone(), event))));
+                let connection = self.transport.connect(target, on_event);
                 self.connections.insert(host, (number, connection));
             }
             Output::Close { host } => {

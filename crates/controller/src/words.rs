@@ -104,6 +104,25 @@ pub struct Record {
     pub plan: Plan,
 }
 
+impl Record {
+    /// Reads what a lock host kept; the error says why it cannot be used.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
+        }
+        let wrong = |error: serde_json::Error| format!("what is kept of the run is no record: {error}");
+        let version: Version = serde_json::from_str(text).map_err(wrong)?;
+        if version.schema_version != RECORD_SCHEMA_VERSION {
+            return Err(format!(
+                "what is kept of the run has the format {}; this program knows {RECORD_SCHEMA_VERSION}",
+                version.schema_version
+            ));
+        }
+        serde_json::from_str(text).map_err(wrong)
+    }
+}
+
 /// Why a plan cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPlan {

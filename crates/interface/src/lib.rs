@@ -3,7 +3,11 @@
 mod amount;
 mod lines;
 mod plan;
+mod progress;
+mod report;
 
 pub use amount::{WIDEST_COLUMN, duration, list, plural};
 pub use lines::line;
 pub use plan::plan_text;
+pub use progress::Progress;
+pub use report::report_text;

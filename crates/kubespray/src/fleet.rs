@@ -1,15 +1,12 @@
 //! Asking many hosts the same at once.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_resource::wire::{Answer, Ask, Hello, Request};
-use kubespray_transport::{Connection, ConnectionEvent, Disconnect, Target, Transport};
-
-/// How long a host may say nothing at all, heartbeats included, before it is given up.
-const SILENCE: Duration = Duration::from_secs(30);
+use kubespray_transport::{Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
 
 /// A host that answered everything.
 #[derive(Debug)]
@@ -28,8 +25,6 @@ struct Pending {
     answers: Vec<(Answer, Duration, SystemTime)>,
     /// When the last question was asked, or the helper was there to hear the first.
     asked: Instant,
-    /// When it last said anything.
-    heard: Instant,
 }
 
 impl Pending {
@@ -57,29 +52,19 @@ pub(crate) fn ask(
     let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
     for target in targets {
         let mut waiting = Pending {
-            connection: transport.connect(target, sender.clone()),
+            connection: transport.connect(target, tell(&sender, &target.host)),
             questions: asks(&target.host),
             hello: None,
             answers: Vec::new(),
             asked: Instant::now(),
-            heard: Instant::now(),
         };
         waiting.ask_next();
         pending.insert(target.host.clone(), waiting);
     }
     drop(sender);
     while !pending.is_empty() {
-        let event = match events.recv_timeout(Duration::from_secs(1)) {
-            Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) => {
-                give_up_silent_ones(&mut pending, &mut results);
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let (host, event) = event;
+        let Ok((host, event)) = events.recv() else { break };
         let Some(waiting) = pending.get_mut(&host) else { continue };
-        waiting.heard = Instant::now();
         match event {
             ConnectionEvent::Up(hello, took) => {
                 waiting.hello = Some((hello, took));
@@ -87,7 +72,7 @@ pub(crate) fn ask(
             }
             ConnectionEvent::Reply(reply) => {
                 let took = waiting.asked.elapsed();
-                if reply.id == 0 || matches!(reply.body, Answer::Started(_)) {
+                if !reply.body.ends_request() {
                     continue;
                 }
                 waiting.answers.push((reply.body, took, SystemTime::now()));
@@ -108,25 +93,9 @@ pub(crate) fn ask(
     results
 }
 
-fn give_up_silent_ones(
-    pending: &mut BTreeMap<String, Pending>,
-    results: &mut BTreeMap<String, Result<Answered, Disconnect>>,
-) {
-    // Before the helper is there the transport has its own limits.
-    let is_silent = |waiting: &Pending| waiting.hello.is_some() && waiting.heard.elapsed() > SILENCE;
-    let silent: Vec<String> =
-        pending.iter().filter(|(_, waiting)| is_silent(waiting)).map(|(host, _)| host.clone()).collect();
-    for host in silent {
-        if let Some(mut waiting) = pending.remove(&host) {
-            waiting.connection.close();
-        }
-        let why = Disconnect::TimedOut {
-            doing: "the helper worked",
-            seconds: SILENCE.as_secs(),
-            evidence: Vec::new(),
-        };
-        results.insert(host, Err(why));
-    }
+fn tell(to: &Sender<(String, ConnectionEvent)>, host: &str) -> OnEvent {
+    let (to, host) = (to.clone(), host.to_owned());
+    Box::new(move |event| drop(to.send((host.clone(), event))))
 }
 
 /// A host that could not be asked.

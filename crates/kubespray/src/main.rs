@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod fleet;
+mod operation;
 mod printer;
 mod site;
 mod targets;

@@ -60,6 +60,14 @@ impl Printer {
         self.note(written);
     }
 
+    /// A line of JSON in a stream of such lines.
+    pub(crate) fn json_line<T: Serialize + ?Sized>(&mut self, value: &T) {
+        let written = serde_json::to_writer(&mut self.out, value).map_err(io::Error::from);
+        self.note(written);
+        let written = writeln!(self.out);
+        self.note(written);
+    }
+
     /// Diagnostics, errors last so that they stand nearest to the prompt; as text on standard error.
     pub(crate) fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
         let flushed = self.out.flush();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kubespray_diagnostics::Diagnostic;
 use kubespray_inventory::Inventory;
 use kubespray_transport::{
-    Bastion, Become, Handshakes, HostKeys, Link, Local, Password, Ssh, SshOptions, System, Target,
+    Bastion, Become, Handshakes, HostKeys, Link, Local, Password, Pool, Ssh, SshOptions, System, Target,
     split_arguments,
 };
 use kubespray_value::{ErrorKind, Value};
@@ -47,7 +47,7 @@ pub(crate) fn targets(site: &Site, hosts: &[String], options: &Connection) -> Re
 }
 
 /// What connects to them.
-pub(crate) fn transport(options: &Connection) -> Result<System, Failure> {
+pub(crate) fn transport(options: &Connection) -> Result<Pool<System>, Failure> {
     let mut ssh = SshOptions::of_this_program()?;
     let file = options.known_hosts.clone();
     ssh.host_keys = match options.host_keys {
@@ -57,7 +57,7 @@ pub(crate) fn transport(options: &Connection) -> Result<System, Failure> {
     ssh.connect_timeout = std::time::Duration::from_secs(options.connect_timeout.into());
     ssh.handshakes = Handshakes::new(options.forks.into());
     let local = Local::new(std::env::current_exe()?);
-    Ok(System { ssh: Ssh::new(ssh), local })
+    Ok(Pool::new(System { ssh: Ssh::new(ssh), local }))
 }
 
 fn become_password(options: &Connection) -> Result<Option<Password>, Failure> {

@@ -107,6 +107,8 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
     let report = json(&run);
     let ids: Vec<&str> =
         report["problems"].as_array().unwrap().iter().filter_map(|p| p["id"].as_str()).collect();
+    // How fast its disks are depends on what else the machine does.
+    let ids: Vec<&str> = ids.into_iter().filter(|id| *id != "etcd-disk").collect();
     assert_eq!((run.code, ids), (1, vec!["VAL-051"; 3]), "hosts of a lab have no nameserver");
 
     // A host that is cut off is named, the others answer.

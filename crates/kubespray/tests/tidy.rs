@@ -24,13 +24,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-planner", &["diagnostics", "resource", "spec"]),
     ("kubespray-controller", &["resource", "transport"]),
     ("kubespray-history", &["resource"]),
-    ("kubespray-interface", &["resource"]),
+    ("kubespray-interface", &["controller", "resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
 
 /// Those that may wait, connect and start things.
-const ABOVE_THE_PLANNER: [&str; 4] =
-    ["kubespray-controller", "kubespray-lab", "kubespray-node", "kubespray-transport"];
+const ABOVE_THE_PLANNER: [&str; 5] =
+    ["kubespray-controller", "kubespray-interface", "kubespray-lab", "kubespray-node", "kubespray-transport"];
 
 /// Crates that the planner and all below it must never reach: they wait, connect or start things.
 const ASYNC_AND_SOCKETS: [&str; 5] = ["tokio", "mio", "hyper", "socket2", "async-std"];

@@ -8,8 +8,12 @@ mod graph;
 mod lint;
 mod make;
 mod preflight;
+mod select;
+mod since;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
 pub use preflight::{HostSeen, node_facts, preflight};
+pub use select::{Selection, select};
+pub use since::{Moved, changed_since};

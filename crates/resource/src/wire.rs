@@ -217,6 +217,13 @@ pub enum Answer {
     Failed(Failure),
 }
 
+impl Answer {
+    /// Whether it is the last one to its request.
+    pub fn ends_request(&self) -> bool {
+        !matches!(self, Self::Started(_) | Self::Heartbeat { .. })
+    }
+}
+
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {

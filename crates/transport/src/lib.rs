@@ -14,12 +14,12 @@ mod disconnect;
 mod handshakes;
 mod helpers;
 mod local;
+mod pool;
 mod queue;
 mod session;
 mod ssh;
 mod target;
 
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use kubespray_resource::wire::{Hello, Reply, Request};
@@ -29,16 +29,19 @@ pub use askpass::{ASKPASS_FILE, answer_askpass};
 pub use disconnect::Disconnect;
 pub use handshakes::Handshakes;
 pub use local::Local;
+pub use pool::Pool;
 pub use queue::LONGEST_QUEUE;
 pub use ssh::{FOLDERS, HostKeys, Ssh, SshOptions};
 pub use target::{Bastion, Become, Link, Password, Target};
 
+/// Takes what happens on a connection, in the connection's own thread: it must not wait.
+pub type OnEvent = Box<dyn FnMut(ConnectionEvent) + Send>;
+
 /// A way to reach hosts.
 pub trait Transport: Send + Sync {
-    /// Begins to connect and returns at once. Everything that happens comes as events with the host's name:
+    /// Begins to connect and returns at once. Everything that happens is told to `on_event`:
     /// [`ConnectionEvent::Up`] at most once, then replies, and exactly one [`ConnectionEvent::Down`] as the last.
-    /// Nobody listening is no error.
-    fn connect(&self, target: &Target, events: Sender<(String, ConnectionEvent)>) -> Box<dyn Connection>;
+    fn connect(&self, target: &Target, on_event: OnEvent) -> Box<dyn Connection>;
 }
 
 /// A connection to the helper of a host. Dropping it closes it.
@@ -77,10 +80,10 @@ pub struct System {
 }
 
 impl Transport for System {
-    fn connect(&self, target: &Target, events: Sender<(String, ConnectionEvent)>) -> Box<dyn Connection> {
+    fn connect(&self, target: &Target, on_event: OnEvent) -> Box<dyn Connection> {
         match target.link {
-            Link::Ssh => self.ssh.connect(target, events),
-            Link::Local => self.local.connect(target, events),
+            Link::Ssh => self.ssh.connect(target, on_event),
+            Link::Local => self.local.connect(target, on_event),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::Sender;
 
 use crate::session::{self, Recipe, Start};
-use crate::{Connection, ConnectionEvent, Disconnect, Target, Transport, bootstrap};
+use crate::{Connection, Disconnect, OnEvent, Target, Transport, bootstrap};
 
 /// Starts `BINARY node --stdio` here, with sudo where this process is not root.
 #[derive(Debug)]
@@ -22,9 +21,9 @@ impl Local {
 }
 
 impl Transport for Local {
-    fn connect(&self, target: &Target, events: Sender<(String, ConnectionEvent)>) -> Box<dyn Connection> {
+    fn connect(&self, target: &Target, on_event: OnEvent) -> Box<dyn Connection> {
         let (binary, sudo) = (self.binary.clone(), self.sudo.clone());
-        session::connect(target.clone(), events, None, move |target| {
+        session::connect(target.clone(), on_event, None, move |target| {
             let nonce = bootstrap::nonce();
             let uid = rustix::process::geteuid();
             let mut command = if uid.is_root() {

@@ -5,7 +5,6 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use crate::classify::{classify_ssh, classify_sudo, is_full, lines};
 use crate::handshakes::{Handshakes, Permit};
 use crate::helpers::{Helper, Helpers};
 use crate::queue::Queue;
-use crate::{Connection, ConnectionEvent, Disconnect, Target};
+use crate::{Connection, ConnectionEvent, Disconnect, OnEvent, Target};
 
 /// Thousands of connections are thousands of threads; none of them nests deeply.
 const STACK: usize = 256 << 10;
@@ -73,19 +72,19 @@ struct Handle {
 /// was got.
 pub(crate) fn connect(
     target: Target,
-    events: Sender<(String, ConnectionEvent)>,
+    on_event: OnEvent,
     handshakes: Option<Handshakes>,
     recipe: impl FnOnce(&Target) -> Result<Recipe, Disconnect> + Send + 'static,
 ) -> Box<dyn Connection> {
     let queue = Arc::new(Queue::default());
     let fault = Arc::new(Mutex::new(None));
-    let host = target.host.clone();
+    // Shared with the thread for the one case in which there is none.
+    let on_event = Arc::new(Mutex::new(on_event));
     let spawned = io::pipe().and_then(|(woken, wake)| {
-        let (queue, fault, events) = (Arc::clone(&queue), Arc::clone(&fault), events.clone());
+        let (queue, fault, on_event) = (Arc::clone(&queue), Arc::clone(&fault), Arc::clone(&on_event));
         thread::Builder::new().name("connection".into()).stack_size(STACK).spawn(move || {
-            let host = target.host.clone();
             let permit = handshakes.map(|handshakes| handshakes.enter());
-            let up = |event| drop(events.send((host.clone(), event)));
+            let up = |event| on_event.lock().unwrap_or_else(PoisonError::into_inner)(event);
             let mut ended = if queue.is_ending() {
                 Disconnect::Ended
             } else {
@@ -105,7 +104,7 @@ pub(crate) fn connect(
         Ok(wake) => Some(wake),
         Err(error) => {
             queue.close();
-            drop(events.send((host, ConnectionEvent::Down(here(&error)))));
+            on_event.lock().unwrap_or_else(PoisonError::into_inner)(ConnectionEvent::Down(here(&error)));
             None
         }
     };

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,7 +12,7 @@ use crate::arguments::ssh_arguments;
 use crate::askpass::{ASKPASS_FILE, hand_over};
 use crate::helpers::Helpers;
 use crate::session::{self, Recipe, Start};
-use crate::{Connection, ConnectionEvent, Disconnect, Handshakes, Target, Transport, bootstrap};
+use crate::{Connection, Disconnect, Handshakes, OnEvent, Target, Transport, bootstrap};
 
 /// Where a helper may be put, best first. `NONCE` differs in each connection; such a folder is removed after.
 pub const FOLDERS: [&str; 5] =
@@ -94,10 +93,12 @@ impl Ssh {
 }
 
 impl Transport for Ssh {
-    fn connect(&self, target: &Target, events: Sender<(String, ConnectionEvent)>) -> Box<dyn Connection> {
+    fn connect(&self, target: &Target, on_event: OnEvent) -> Box<dyn Connection> {
         let (options, helpers) = (self.options.clone(), Arc::clone(&self.helpers));
         let handshakes = Some(self.options.handshakes.clone());
-        session::connect(target.clone(), events, handshakes, move |target| recipe(target, &options, helpers))
+        session::connect(target.clone(), on_event, handshakes, move |target| {
+            recipe(target, &options, helpers)
+        })
     }
 }
 

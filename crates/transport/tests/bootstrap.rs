@@ -448,7 +448,8 @@ fn a_hundred_hosts_at_once() {
         .map(|number| {
             let mut target = target();
             target.host = format!("node{number}");
-            ssh.connect(&target, sender.clone())
+            let (sender, host) = (sender.clone(), target.host.clone());
+            ssh.connect(&target, Box::new(move |event| drop(sender.send((host.clone(), event)))))
         })
         .collect();
     drop(sender);

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod apply;
 mod completions;
 mod config;
 mod exec;
@@ -8,7 +9,10 @@ mod inventory;
 mod man;
 mod node;
 mod ping;
+mod plan;
 mod preflight;
+mod resources;
+mod runs;
 mod validate;
 mod vars;
 
@@ -34,6 +38,10 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
+        Command::Resources(options) => resources::run(options, printer),
+        Command::Plan(options) => plan::run(options, printer),
+        Command::Apply(options) => apply::run(options, printer),
+        Command::Runs(options) => runs::run(options, printer),
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),

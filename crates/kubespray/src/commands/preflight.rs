@@ -11,7 +11,7 @@ use kubespray_planner::{HostSeen, node_facts, preflight};
 use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_spec::checks::{self, node::check_node};
-use kubespray_transport::{System, Target};
+use kubespray_transport::{Target, Transport};
 use kubespray_value::{Map, json};
 use kubespray_variables::{UnknownFacts, Variables};
 use serde_json::json;
@@ -108,7 +108,11 @@ fn report(
     Ok(if failed { ExitCode::from(FOUND_ERRORS) } else { ExitCode::SUCCESS })
 }
 
-fn ask_facts(transport: &System, ways: &[Target], problems: &mut Vec<Diagnostic>) -> BTreeMap<String, Known> {
+fn ask_facts(
+    transport: &dyn Transport,
+    ways: &[Target],
+    problems: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Known> {
     let mut known = BTreeMap::new();
     // The first question waits for the helper to start; the time of the second is that of the question alone.
     for (host, result) in fleet::ask(transport, ways, |_| vec![Ask::Ping, Ask::Facts]) {
@@ -131,7 +135,7 @@ fn ask_facts(transport: &System, ways: &[Target], problems: &mut Vec<Diagnostic>
 
 /// Every host connects to every other one; those of etcd write to their disks.
 fn ask_each_other(
-    transport: &System,
+    transport: &dyn Transport,
     ways: &[Target],
     variables: &Variables,
     site: &Site,

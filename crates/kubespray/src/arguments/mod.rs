@@ -1,5 +1,7 @@
 //! The command line, declared once: help, completions and man pages are made from it.
 
+pub(crate) mod operations;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -66,6 +68,33 @@ pub(crate) enum Command {
     /// Exit code: 0 without errors, 1 with errors (with --strict also with warnings), 2 when the input cannot be read.
     #[command(after_help = "Example:\n  kubespray preflight -i inventory/mycluster/hosts.yaml")]
     Preflight(Preflight),
+    /// Make hosts have what a document of resources says: files, packages, units, kernel parameters …
+    ///
+    /// What the engine offers by itself, for what a site needs beside Kubernetes. A document is a YAML or JSON file
+    /// of steps, each with hosts and a resource; `{secret:NAME}` in a text is the variable NAME. The second run
+    /// changes nothing. Ctrl-C ends in good order; `kubespray runs resume` goes on.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray resources tuning.yaml -i hosts.yaml\n  kubespray resources tuning.yaml -i hosts.yaml -l kube_node --output json"
+    )]
+    Resources(operations::Resources),
+    /// Show what an operation would do, with every difference and what it disrupts; changes nothing
+    ///
+    /// Exit code: 0, and 2 when the input cannot be read; with --detailed-exitcode 0 when nothing would change, 2 when
+    /// something would, 1 on errors.
+    #[command(
+        after_help = "Examples:\n  kubespray plan resources tuning.yaml -i hosts.yaml\n  kubespray plan resources tuning.yaml -i hosts.yaml --out tuning.plan && kubespray apply tuning.plan -i hosts.yaml"
+    )]
+    Plan(operations::Plan),
+    /// Run a plan from a file, exactly; refuses where hosts are no longer as the plan saw them
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed or changed since, 2 when the input cannot be read.
+    #[command(after_help = "Example:\n  kubespray apply tuning.plan -i hosts.yaml")]
+    Apply(operations::Apply),
+    /// Runs: list, show what one did, go on with one that was cut off
+    #[command(subcommand)]
+    Runs(operations::Runs),
     /// The helper on hosts: remove what it left
     Node(Node),
     /// Print a completion script for a shell
@@ -428,6 +457,14 @@ impl Arguments {
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
+            Command::Resources(c) => c.operation.common.output.clone(),
+            Command::Plan(c) => match &c.of {
+                operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
+            },
+            Command::Apply(c) => c.common.output.clone(),
+            Command::Runs(operations::Runs::List(c)) => c.output.clone(),
+            Command::Runs(operations::Runs::Show(c)) => c.output.clone(),
+            Command::Runs(operations::Runs::Resume(c)) => c.common.output.clone(),
             Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
             Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
         }

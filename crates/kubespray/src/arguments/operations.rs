@@ -1,0 +1,136 @@
+//! Arguments of operations: what changes hosts, and what shows what would.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Common, Connection};
+
+/// Options of everything that plans.
+#[derive(Debug, Args)]
+pub(crate) struct Operation {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// Only steps of these components; several with commas
+    #[arg(short, long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
+    pub(crate) tags: Vec<String>,
+    /// No steps of these components; several with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
+    pub(crate) skip_tags: Vec<String>,
+}
+
+/// Options of everything that runs a plan.
+#[derive(Debug, Args)]
+pub(crate) struct Running {
+    /// Take the lock away from a run that will not come back
+    ///
+    /// Says whose it was. A run that is still under way somewhere then stops at its next step.
+    #[arg(long, help_heading = "Run")]
+    pub(crate) break_lock: bool,
+    /// How many hosts may fail before no further one is begun
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub(crate) failure_budget: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// The document: YAML or JSON
+    #[arg(value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(subcommand)]
+    pub(crate) of: PlanOf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanOf {
+    /// What `kubespray resources FILE` would do
+    Resources(PlanResources),
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanOutput {
+    /// Also write the plan to a file, for `kubespray apply`
+    #[arg(long, value_name = "FILE", help_heading = "Plan")]
+    pub(crate) out: Option<PathBuf>,
+    /// Exit with 0 when nothing would change, 2 when something would, 1 on errors
+    #[arg(long, help_heading = "Plan")]
+    pub(crate) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanResources {
+    /// The document: YAML or JSON
+    #[arg(value_name = "FILE")]
+    pub(crate) document: PathBuf,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The plan that `kubespray plan … --out FILE` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) plan: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List the runs that were started on this machine, the latest first
+    List(RunsList),
+    /// Tell what a run did: every change, failure and the time it took
+    Show(RunsShow),
+    /// Go on with a run that was cut off, at the exact step, from any machine
+    ///
+    /// The plan and how far it went are read from the hosts; nothing on this machine is needed but the inventory.
+    #[command(
+        after_help = "Examples:\n  kubespray runs resume -i hosts.yaml\n  kubespray runs resume 20261121-0912-4f1c -i hosts.yaml"
+    )]
+    Resume(Box<RunsResume>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsList {
+    #[command(flatten)]
+    pub(crate) output: super::Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsShow {
+    /// The run, or the beginning of its name; the latest where none is given
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: super::Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsResume {
+    /// The run; the one that holds the lock, or else the latest, where none is given
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}

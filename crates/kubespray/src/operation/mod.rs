@@ -1,0 +1,240 @@
+//! Operations: look at hosts, plan, run.
+
+mod again;
+mod document;
+mod execute;
+mod look;
+mod sinks;
+mod stored;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+
+use kubespray_diagnostics::Diagnostic;
+use kubespray_interface::plan_text;
+use kubespray_planner::{PlanError, Seen, Selection, Wishes, lint, select};
+use kubespray_resource::{MissingSecret, Plan, Secrets, Step};
+use kubespray_transport::{Pool, System, Target};
+use kubespray_variables::{UnknownFacts, Variables};
+
+pub(crate) use document::read as read_document;
+pub(crate) use execute::{Start, execute, resume};
+pub(crate) use look::look;
+pub(crate) use sinks::history_path;
+pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+
+use crate::arguments::operations::Running;
+use crate::arguments::{Common, Connection, operations as arguments};
+use crate::failure::{Failure, evaluation};
+use crate::printer::Printer;
+use crate::site::{Groups, Site};
+use crate::targets;
+
+/// A site and the ways to its hosts.
+pub(crate) struct Reach {
+    pub(crate) site: Site,
+    pub(crate) transport: Pool<System>,
+    pub(crate) targets: BTreeMap<String, Target>,
+    pub(crate) forks: usize,
+    /// How the command line named the site and the way to it, for a command that goes on.
+    again: Vec<String>,
+}
+
+impl Reach {
+    /// For these hosts.
+    pub(crate) fn new(
+        site: Site,
+        hosts: &[String],
+        common: &Common,
+        connection: &Connection,
+    ) -> Result<Self, Failure> {
+        let ways = targets::targets(&site, hosts, connection)?;
+        let transport = targets::transport(connection)?;
+        let targets = ways.into_iter().map(|way| (way.host.clone(), way)).collect();
+        let again = again::arguments(common, connection);
+        Ok(Self { site, transport, targets, forks: connection.forks.into(), again })
+    }
+
+    /// For all hosts of an inventory that a command line names.
+    pub(crate) fn load(common: &Common, connection: &Connection) -> Result<Self, Failure> {
+        let site = Site::load(common, Groups::Kubespray)?;
+        let hosts = site.hosts(None)?;
+        Self::new(site, &hosts, common, connection)
+    }
+
+    /// A command of ours, with the options that lead to the same hosts.
+    pub(crate) fn same_site(&self, command: &str) -> String {
+        let again = self.again.iter().map(String::as_str);
+        [command].into_iter().chain(again).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(crate) fn variables(&self) -> Variables {
+        self.site.variables(UnknownFacts::Pending)
+    }
+
+    /// The ways to some of the hosts; one that the inventory does not know is an error.
+    pub(crate) fn ways(&self, hosts: &[&str]) -> Result<Vec<Target>, Failure> {
+        let mut ways = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            ways.push(self.targets.get(*host).cloned().ok_or_else(|| {
+                Diagnostic::error("host", format!("no host `{host}` in the inventory"))
+                    .hint("name the inventory for which the plan was made")
+            })?);
+        }
+        Ok(ways)
+    }
+}
+
+/// What an operation wishes, ready to be looked at and planned.
+pub(crate) struct Wanted {
+    pub(crate) reach: Reach,
+    pub(crate) wishes: Wishes,
+    pub(crate) secrets: Secrets,
+}
+
+/// A plan, and what is needed to run it.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) secrets: Secrets,
+    pub(crate) reach: Reach,
+}
+
+impl Wanted {
+    /// Looks at the hosts and plans.
+    pub(crate) fn plan(self) -> Result<Planned, Failure> {
+        let Self { reach, wishes, secrets } = self;
+        let seen = look(&reach, &wishes, &secrets)?;
+        let plan = make_plan(wishes, &seen, &secrets)?;
+        Ok(Planned { plan, secrets, reach })
+    }
+}
+
+/// Looks, plans and does; where nothing differs no run is begun.
+pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    printer.warnings(&wanted.reach.site.warnings, false);
+    let planned = wanted.plan()?;
+    if planned.plan.is_empty() {
+        if printer.is_json() {
+            printer.json_line(
+                &serde_json::json!({"event": "nothing_to_do", "hosts": planned.plan.hosts().len()}),
+            );
+        } else {
+            printer.line(plan_text(&planned.plan).trim_end());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    execute(planned, Start::New, running, printer)
+}
+
+/// `kubespray resources`: the wishes are those of a document.
+pub(crate) fn resources(document: &Path, options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let site = Site::load(&options.common, Groups::Kubespray)?;
+    let wishes = read_document(document, &site.inventory)?;
+    wanted(site, wishes, options)
+}
+
+fn wanted(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let hosts = match &options.common.limit {
+        Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
+        None => None,
+    };
+    let components: BTreeSet<&str> = wishes.steps.iter().map(|step| step.component.as_str()).collect();
+    for tag in options.tags.iter().chain(&options.skip_tags) {
+        if !components.contains(tag.as_str()) {
+            let mut problem = Diagnostic::error("tags", format!("no step is of a component `{tag}`"));
+            problem = match kubespray_diagnostics::did_you_mean(tag, components.iter().copied()) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => {
+                    problem.hint(format!("there are {}", kubespray_diagnostics::quoted_list(&components, 20)))
+                }
+            };
+            return Err(problem.into());
+        }
+    }
+    let selection = Selection {
+        hosts,
+        tags: options.tags.iter().cloned().collect(),
+        skip_tags: options.skip_tags.iter().cloned().collect(),
+    };
+    let mut wishes = select(wishes, &selection);
+    wishes.policy.forks = options.connection.forks.into();
+    let mut seen = BTreeSet::new();
+    let hosts: Vec<String> =
+        wishes.steps.iter().map(|step| &step.host).filter(|host| seen.insert(*host)).cloned().collect();
+    let hosts: Vec<String> = hosts
+        .into_iter()
+        .chain(wishes.lock_hosts.iter().cloned())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
+    let secrets = secrets_of(wishes.steps.iter(), &reach.variables())?;
+    Ok(Wanted { reach, wishes, secrets })
+}
+
+/// The values of all secrets that steps name: `HOST/VARIABLE` is a variable as that host has it.
+pub(crate) fn secrets_of<'a>(
+    steps: impl Iterator<Item = &'a Step>,
+    variables: &Variables,
+) -> Result<Secrets, Failure> {
+    let mut secrets = Secrets::default();
+    let mut known = BTreeSet::new();
+    let mut problems = Vec::new();
+    for step in steps {
+        for name in step.resource.secret_names() {
+            if !known.insert(name.clone()) {
+                continue;
+            }
+            let Some((host, variable)) = name.split_once('/') else {
+                problems.push(missing(&step.host, &MissingSecret(name)));
+                continue;
+            };
+            match variables.get(host, variable) {
+                Ok(value) => secrets.insert(name.clone(), value.to_text()),
+                Err(error) => problems.push(evaluation(host, variable, &error)),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(secrets) } else { Err(problems.into()) }
+}
+
+fn missing(host: &str, secret: &MissingSecret) -> Diagnostic {
+    Diagnostic::error("secret", secret.to_string()).on_host(host)
+}
+
+/// The plan for what was seen; one that breaks a rule is refused.
+fn make_plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Failure> {
+    let plan = kubespray_planner::plan(wishes, seen, secrets)
+        .map_err(|errors| errors.iter().map(unplanned).collect::<Vec<_>>())?;
+    refuse_unsound(&plan, secrets)?;
+    Ok(plan)
+}
+
+/// Refuses a plan that breaks a rule of the linter.
+pub(crate) fn refuse_unsound(plan: &Plan, secrets: &Secrets) -> Result<(), Failure> {
+    let problems: Vec<Diagnostic> = lint(plan, secrets)
+        .iter()
+        .map(|problem| {
+            Diagnostic::error(
+                format!("plan-{}", problem.rule),
+                format!("`{}`: {}", problem.at, problem.message),
+            )
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+fn unplanned(error: &PlanError) -> Diagnostic {
+    match error {
+        PlanError::Unobservable { step, failure } => {
+            let host = step.as_str().split('/').next().unwrap_or_default();
+            let problem =
+                Diagnostic::error("observe", format!("`{step}` could not be observed: {}", failure.message));
+            let problem =
+                failure.evidence.iter().fold(problem.on_host(host), |p, line| p.because(line.clone()));
+            failure.hints.iter().fold(problem, |p, hint| p.hint(hint.clone()))
+        }
+        other => Diagnostic::error("observe", other.to_string()),
+    }
+}

@@ -34,6 +34,7 @@ pub fn apply(
 fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
     let view = View::new(host, [resource]);
     let state = observe(&view, resource)?;
+    view.keep_digests();
     let comparison = resource.compare(&state, secrets).map_err(|error| match error {
         CompareError::Secret(error) => missing_secret(error),
         error @ CompareError::Kind => impossible(error.to_string()),

@@ -4,6 +4,7 @@
 //! controller one by one; [`serve()`] feeds it from a connection.
 
 mod apply;
+mod digests;
 mod failure;
 mod host;
 mod journal;
@@ -15,11 +16,12 @@ mod paths;
 mod runs;
 mod serve;
 mod session;
+mod supply;
 mod tokens;
 mod view;
 
 pub use apply::apply;
-pub use host::{Fetch, Host, HostError, Metadata, Output, Spawn};
+pub use host::{Chunk, Fetch, Host, HostError, Metadata, Output, Spawn, Stamp};
 pub use linux::LinuxHost;
 pub use observe::{observe, observe_all};
 pub use serve::{Ended, serve};

@@ -12,7 +12,9 @@ use crate::{Host, View};
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
 pub fn observe_all(host: &dyn Host, items: &[(StepId, Resource)]) -> Vec<(StepId, Result<State, Failure>)> {
     let view = View::new(host, items.iter().map(|(_, resource)| resource));
-    items.iter().map(|(step, resource)| (step.clone(), observe(&view, resource))).collect()
+    let observed = items.iter().map(|(step, resource)| (step.clone(), observe(&view, resource))).collect();
+    view.keep_digests();
+    observed
 }
 
 /// What a host has of a resource.

@@ -46,6 +46,8 @@ impl Session {
         let mut send = |body| out(Reply { id, body });
         match request.body {
             Ask::Apply(wish) => self.apply(host, *wish, &mut send),
+            // Nobody asked for them, or no longer.
+            Ask::Bytes { .. } | Ask::NoBytes { .. } => {}
             other => match self.simple(host, other) {
                 Ok(answer) => send(answer),
                 Err(failure) if is_gone(&failure) => {}
@@ -72,8 +74,8 @@ impl Session {
                 Answer::Observed(observed)
             }
             Ask::Read { path, limit } => Answer::Text(read(host, &path, limit)?),
-            // Answered by `apply`, which also tells that a step has begun.
-            Ask::Apply(_) => Answer::Ok,
+            // Answered by `apply`, which also tells that a step has begun, or by nothing.
+            Ask::Apply(_) | Ask::Bytes { .. } | Ask::NoBytes { .. } => Answer::Ok,
             Ask::GoOn => {
                 self.stopped = None;
                 Answer::Ok

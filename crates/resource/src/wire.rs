@@ -10,13 +10,19 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Facts, Failure, Outcome, Resource, RunId, Secrets, State, StepId, Token};
+use crate::{Digest, Facts, Failure, Outcome, Resource, RunId, Secrets, State, StepId, Token};
 
 /// Both sides must speak the same version.
 pub const PROTOCOL: u32 = 1;
 
 /// A longer frame is noise or an attack; the longest honest one is a plan of a large cluster.
 pub const LONGEST_FRAME: usize = 64 << 20;
+
+/// How many bytes of a file one [`Ask::Bytes`] carries, but for its last ones.
+pub const CHUNK: u64 = 1 << 20;
+
+/// How many [`Answer::Want`]s of one file may wait for their bytes.
+pub const CHUNKS_ON_THE_WAY: u64 = 4;
 
 /// What the helper's first line begins with.
 pub const MAGIC: &str = "KUBESPRAY-NODE ";
@@ -130,6 +136,24 @@ pub enum Ask {
         /// How many writes.
         count: u32,
     },
+    /// Bytes of a file that the controller keeps, for an [`Answer::Want`]. See there.
+    Bytes {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// Where they begin; that of the [`Answer::Want`].
+        offset: u64,
+        /// The bytes in base64: [`CHUNK`] of them, fewer only where the file ends.
+        bytes: String,
+        /// Whether the file ends with them.
+        last: bool,
+    },
+    /// The controller does not give a file, for an [`Answer::Want`]. See there.
+    NoBytes {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// Why not.
+        why: String,
+    },
     /// Remove all that helpers left, this binary too.
     Clean,
     /// Stop what you are doing at the next safe moment; refuse what is queued.
@@ -187,6 +211,23 @@ pub enum Answer {
     Text(Option<String>),
     /// A step has begun.
     Started(StepId),
+    /// A step needs bytes of a file that the controller keeps (`Download::from_controller`): [`CHUNK`] of them,
+    /// from this offset on.
+    ///
+    /// It carries the number of the step's [`Ask::Apply`], between [`Answer::Started`] and [`Answer::Applied`].
+    /// The controller answers each with exactly one request of the same number, in their order: [`Ask::Bytes`]
+    /// with this digest and offset, with no bytes and `last` where the file ends before or at the offset; or
+    /// [`Ask::NoBytes`]. These two requests are answered by nothing. The controller remembers nothing between two
+    /// of them. The helper asks once, and when the file goes on it keeps [`CHUNKS_ON_THE_WAY`] of them on the way;
+    /// some of them may lie behind the end. After a lost connection it asks on from what it has; where the digest
+    /// of the whole is wrong in the end, once more from the beginning. An offset need not be a multiple of
+    /// [`CHUNK`].
+    Want {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// The first byte.
+        offset: u64,
+    },
     /// A step has ended.
     Applied(StepId, Result<Outcome, Failure>),
     /// A command has ended.
@@ -220,7 +261,7 @@ pub enum Answer {
 impl Answer {
     /// Whether it is the last one to its request.
     pub fn ends_request(&self) -> bool {
-        !matches!(self, Self::Started(_) | Self::Heartbeat { .. })
+        !matches!(self, Self::Started(_) | Self::Want { .. } | Self::Heartbeat { .. })
     }
 }
 

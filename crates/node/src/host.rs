@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind, PortState};
 use serde::{Deserialize, Serialize};
 
 /// A host. Everything that the helper does to the world goes through here, so that a simulated host can
@@ -106,6 +106,13 @@ pub trait Host {
 
     /// Connects to `address:port` and closes again.
     fn connect(&self, address: &str, timeout: Duration) -> Result<Duration, HostError>;
+
+    /// Listens at ports of all addresses for some time while the host does other things, and says who uses those
+    /// that are taken. What was listened at before is let go.
+    fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
+        let _ = time;
+        Ok(ports.iter().map(|port| (*port, PortState::Refused("this host cannot listen".into()))).collect())
+    }
 
     /// Connects to a socket at a path and closes again.
     fn connect_socket(&self, path: &str) -> Result<(), HostError>;

@@ -11,6 +11,7 @@ mod journal;
 mod kinds;
 mod linux;
 mod lock;
+mod matrix;
 mod observe;
 mod paths;
 mod runs;

@@ -5,9 +5,11 @@ mod fetch;
 mod files;
 mod names;
 mod network;
+mod ports;
 mod process;
 mod remove;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
-use kubespray_resource::{Digest, Facts, Mode, Owner};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PortState};
 
 use crate::supply::Supply;
 use crate::{Chunk, Fetch, Host, HostError, Metadata, Output, Spawn, Stamp};
@@ -34,6 +36,7 @@ pub struct LinuxHost {
     started: Instant,
     roots: fetch::Roots,
     supply: Option<Mutex<Supply>>,
+    listeners: Mutex<ports::Listeners>,
 }
 
 impl Default for LinuxHost {
@@ -57,6 +60,7 @@ impl LinuxHost {
             started: Instant::now(),
             roots: fetch::Roots::default(),
             supply: None,
+            listeners: Mutex::default(),
         }
     }
 
@@ -220,6 +224,11 @@ impl Host for LinuxHost {
         };
         TcpStream::connect_timeout(&address, timeout.max(Duration::from_millis(1))).map_err(unreachable)?;
         Ok(began.elapsed())
+    }
+
+    fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(listeners.listen(&self.root, ports, time))
     }
 
     fn connect_socket(&self, path: &str) -> Result<(), HostError> {

@@ -7,6 +7,7 @@ use kubespray_resource::wire::{Answer, Apply, Ask, Hello, JournalEntry, PROTOCOL
 use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secrets, StepId};
 
 use crate::failure::is_gone;
+use crate::matrix;
 use crate::paths::BASE;
 use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, tokens};
 
@@ -111,6 +112,14 @@ impl Session {
             Ask::Reach { addresses, timeout_ms } => {
                 Answer::Reached(reach(host, addresses, Duration::from_millis(timeout_ms))?)
             }
+            Ask::Listen { ports, seconds } => {
+                Answer::Listening(host.listen(&ports, Duration::from_secs(seconds).min(matrix::LONGEST))?)
+            }
+            Ask::Packets { addresses, largest } => {
+                Answer::Packets(matrix::packets(host, &addresses, largest)?)
+            }
+            Ask::Resolve { names } => Answer::Resolved(matrix::resolve(host, &names)?),
+            Ask::Clock => Answer::Clock(host.now_ms()),
             Ask::Fsync { path, count } => Answer::Synced(sync_times(host, &path, count)?),
             Ask::Clean => {
                 clean(host)?;

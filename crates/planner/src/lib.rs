@@ -7,6 +7,7 @@ mod diff;
 mod graph;
 mod lint;
 mod make;
+mod matrix;
 mod preflight;
 mod select;
 mod since;
@@ -14,6 +15,10 @@ mod since;
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
+pub use matrix::{
+    ClockSample, ClusterShape, MtuWish, NameWish, Packet, PortWish, Tried, addresses_are_no_networks,
+    best_clock, names_resolve, packets_pass, ports_are_open, ports_wanted,
+};
 pub use preflight::{HostSeen, node_facts, preflight};
 pub use select::{Selection, select};
 pub use since::{Moved, changed_since};

@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Facts, Failure, Outcome, Resource, RunId, Secrets, State, StepId, Token};
+use crate::{
+    Digest, Facts, Failure, Outcome, PacketSize, PortState, Resource, RunId, Secrets, State, StepId, Token,
+};
 
 /// Both sides must speak the same version.
 pub const PROTOCOL: u32 = 1;
@@ -129,6 +132,28 @@ pub enum Ask {
         /// How long one may take, in milliseconds.
         timeout_ms: u64,
     },
+    /// Listen at these ports of all addresses, so that others can try them. Answered at once; the helper goes on
+    /// listening while it answers other requests. The ports of an earlier request are let go.
+    Listen {
+        /// The ports; none to let go of those that are listened at.
+        ports: Vec<u16>,
+        /// For how long, in seconds; a minute at most.
+        seconds: u64,
+    },
+    /// What is the largest packet that reaches these addresses in one piece?
+    Packets {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// Larger ones are not tried, in bytes: what the interface takes.
+        largest: u32,
+    },
+    /// What addresses do these names have, as the host resolves them?
+    Resolve {
+        /// The names.
+        names: Vec<String>,
+    },
+    /// What time is it? Answered by a look at the clock alone: its time is known as well as half of the round trip.
+    Clock,
     /// How long does a small synced write to this folder take?
     Fsync {
         /// The folder; made when it is missing, removed again.
@@ -247,6 +272,14 @@ pub enum Answer {
     Journal(Vec<JournalEntry>),
     /// What could be reached: milliseconds, or why not.
     Reached(BTreeMap<String, Result<u64, String>>),
+    /// What became of ports to listen at.
+    Listening(BTreeMap<u16, PortState>),
+    /// The largest packets, by address.
+    Packets(BTreeMap<IpAddr, PacketSize>),
+    /// Addresses of names, ordered; or why there are none.
+    Resolved(BTreeMap<String, Result<Vec<IpAddr>, String>>),
+    /// Milliseconds since 1970, by the host's clock.
+    Clock(u64),
     /// Times of synced writes in microseconds, ordered.
     Synced(Vec<u64>),
     /// Nothing happens, but the helper lives.

@@ -126,6 +126,7 @@ fn what_a_cluster_refuses_is_told_with_a_hint() {
     let world = cluster(&["ok", "ok", "ok", "learner"]);
     let failure = world.apply(EtcdMember { learner: true, ..member(5) }).unwrap_err();
     assert!(failure.hints[0].contains("one at a time"), "{failure:?}");
+    assert_eq!(failure.evidence, ["Error: etcdserver: too many learner members in cluster"]);
     // No cluster is no reason not to make a plan.
     let silent = World::new();
     assert_eq!(silent.compare(&member(1).into()).changes[0].what, "cluster");
@@ -189,6 +190,7 @@ fn snapshot(name: &str) -> EtcdSnapshot {
     EtcdSnapshot {
         client: client(),
         path: format!("/var/backups/etcd-{name}/snapshot.db"),
+        when: None,
         keep: Some(EtcdKeep { folder: "/var/backups".into(), prefix: "etcd-".into(), count: 2 }),
         timeout_s: 60,
     }
@@ -212,12 +214,24 @@ fn snapshots_are_verified_and_only_so_many_are_kept() {
 }
 
 #[test]
+fn a_snapshot_may_be_made_only_before_a_restart() {
+    let world = cluster(&THREE);
+    let token = Token::restart_of("etcd.service");
+    let wish = EtcdSnapshot { when: Some(token.clone()), ..snapshot("1") };
+    assert_eq!(Resource::from(wish.clone()).awaits(), Some(token));
+    assert_eq!(world.apply(wish.clone()).unwrap(), Outcome::unchanged());
+    world.put("/var/lib/kubespray/pending/unit:etcd.service", "");
+    world.converge(wish);
+    assert!(!world.pending().is_empty(), "the restart is still to come");
+}
+
+#[test]
 fn a_snapshot_that_is_damaged_is_no_snapshot() {
     let world = cluster(&THREE);
     world.state("etcd/database", "rubbish");
     let failure = world.apply(snapshot("1")).unwrap_err();
     assert!(failure.evidence.iter().any(|line| line.contains("integrity")), "{failure:?}");
-    assert!(!world.path("/var/backups/etcd-1/snapshot.db").exists());
+    assert!(world.host.list("/var/backups/etcd-1").unwrap().is_empty());
     world.state("etcd/database", "etcd good");
     world.put("/var/backups/etcd-1/snapshot.db", "torn");
     let outcome = world.converge(snapshot("1"));
@@ -226,6 +240,8 @@ fn a_snapshot_that_is_damaged_is_no_snapshot() {
     let one = EtcdClient { endpoints: vec![url(1, 2379)], ..client() };
     let failure = nobody.apply(EtcdSnapshot { client: one, ..snapshot("1") }).unwrap_err();
     assert_eq!(failure.message, "no member of etcd gave a snapshot");
+    assert_eq!(failure.evidence, ["https://10.0.0.1:2379: context deadline exceeded"]);
+    assert!(!nobody.calls().iter().any(|call| call.contains("save")), "nobody waits for the dead");
 }
 
 fn restore(id: &str) -> EtcdRestore {

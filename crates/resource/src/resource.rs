@@ -251,6 +251,7 @@ impl Resource {
                 crate::Guard::Pending(token) => Some(token.clone()),
                 _ => None,
             }),
+            Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
             _ => None,
         }
     }

@@ -7,8 +7,7 @@ use kubespray_resource::{
 };
 use serde::Deserialize;
 
-use super::{Ctl, parse, run_utl};
-use crate::failure::{impossible, of_output};
+use super::{Ctl, failed, health, parse, run_utl};
 use crate::{Host, HostError, View, paths};
 
 /// How long reading a snapshot may take: all of it is read and hashed.
@@ -28,11 +27,16 @@ struct Status {
 
 /// What is at the path, and which older ones are too many.
 pub(crate) fn observe(view: &View<'_>, wish: &EtcdSnapshot) -> Result<EtcdSnapshotState, Failure> {
+    if let Some(token) = &wish.when
+        && !view.is_pending(token)?
+    {
+        return Ok(EtcdSnapshotState { wanted: false, status: None, problem: None, surplus: Vec::new() });
+    }
     let surplus = match &wish.keep {
         Some(keep) => surplus(view.host, wish, keep)?,
         None => Vec::new(),
     };
-    let state = |status, problem| EtcdSnapshotState { status, problem, surplus };
+    let state = |status, problem| EtcdSnapshotState { wanted: true, status, problem, surplus };
     match view.host.metadata(&wish.path)? {
         None => return Ok(state(None, None)),
         Some(is) if is.kind != PathKind::File => {
@@ -55,7 +59,7 @@ pub(super) fn status(
 ) -> Result<EtcdSnapshotStatus, Failure> {
     let (argv, output) = run_utl(host, folder, &["snapshot", "status", path, "-w", "json"], READ)?;
     if !output.is_success() {
-        return Err(of_output(&argv, &output));
+        return Err(failed(&argv, &output));
     }
     let status: Status = parse(&argv, &output)?;
     Ok(EtcdSnapshotStatus {
@@ -90,40 +94,41 @@ fn save(host: &dyn Host, wish: &EtcdSnapshot) -> Result<(), Failure> {
     let fresh = format!("{}.new", wish.path);
     host.remove(&fresh, false)?;
     let ctl = Ctl { host, client: &wish.client };
-    let arguments = ["snapshot", "save", fresh.as_str()];
-    let timeout = Some(Duration::from_secs(wish.timeout_s.max(1)));
-    let mut problems: Vec<Failure> = Vec::new();
+    // A member that is dead would be waited for until time is up: each is asked first how it is.
+    let (answer, silent) = health::statuses(ctl, &wish.client.endpoints)?;
+    let mut failure = Failure::new(ErrorClass::Transient, "no member of etcd gave a snapshot");
     for endpoint in &wish.client.endpoints {
         if host.is_cancelled() {
             return Err(HostError::Cancelled.into());
         }
-        // It takes exactly one endpoint: a snapshot is that of one member.
-        let endpoint = std::slice::from_ref(endpoint);
-        let output = match ctl.run_at(endpoint, &arguments, timeout) {
-            Ok(output) => output,
-            Err(failure) if failure.class == ErrorClass::Cancelled => return Err(failure),
-            Err(failure) => {
-                problems.push(failure);
-                continue;
-            }
-        };
-        if output.is_success() {
-            status(host, wish.client.bin_dir.as_deref(), &fresh)?;
-            host.set_attributes(&fresh, Mode::PRIVATE, &Owner::root())?;
-            return Ok(host.rename(&fresh, &wish.path)?);
+        if !answer.contains_key(endpoint) {
+            let why = silent.get(endpoint).map_or("does not answer", String::as_str);
+            failure.evidence.push(format!("{endpoint}: {why}"));
+            continue;
         }
-        problems.push(of_output(&ctl.spawn(&[], &arguments, None).argv, &output));
-    }
-    host.remove(&fresh, false)?;
-    let Some(class) = problems.iter().map(|problem| problem.class).min() else {
-        return Err(impossible("nobody said where the etcd cluster can be asked"));
-    };
-    let mut failure = Failure::new(class, "no member of etcd gave a snapshot");
-    for (endpoint, problem) in wish.client.endpoints.iter().zip(problems) {
+        let problem = match save_from(ctl, wish, endpoint, &fresh) {
+            Ok(()) => return Ok(host.rename(&fresh, &wish.path)?),
+            Err(problem) if problem.class == ErrorClass::Cancelled => return Err(problem),
+            Err(problem) => problem,
+        };
+        failure.class = failure.class.max(problem.class);
         failure.evidence.push(format!("{endpoint}: {}", problem.message));
         failure.evidence.extend(problem.evidence);
     }
-    Err(failure)
+    host.remove(&fresh, false)?;
+    Err(failure.hint("look at `journalctl -u etcd` on the hosts named"))
+}
+
+/// Makes and verifies the snapshot of one member: it takes exactly one endpoint.
+fn save_from(ctl: Ctl<'_>, wish: &EtcdSnapshot, endpoint: &str, to: &str) -> Result<(), Failure> {
+    let arguments = ["snapshot", "save", to];
+    let timeout = Duration::from_secs(wish.timeout_s.max(1));
+    let output = ctl.run_at(&[endpoint.to_owned()], &arguments, Some(timeout))?;
+    if !output.is_success() {
+        return Err(failed(&ctl.spawn(&[], &arguments, None).argv, &output));
+    }
+    status(ctl.host, wish.client.bin_dir.as_deref(), to)?;
+    Ok(ctl.host.set_attributes(to, Mode::PRIVATE, &Owner::root())?)
 }
 
 /// Older snapshots beyond the number that is kept, oldest last. Only what looks like one of ours counts.

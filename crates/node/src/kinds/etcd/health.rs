@@ -86,7 +86,7 @@ pub(super) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthSta
 }
 
 /// What members say of themselves, and why others do not, by endpoint.
-fn statuses(
+pub(super) fn statuses(
     ctl: Ctl<'_>,
     endpoints: &[String],
 ) -> Result<(BTreeMap<String, EtcdStatus>, BTreeMap<String, String>), Failure> {

@@ -68,7 +68,7 @@ impl Ctl<'_> {
         let output = self.run(arguments)?;
         let argv = self.spawn(&[], arguments, None).argv;
         if !output.is_success() {
-            return Err(of_output(&argv, &output));
+            return Err(failed(&argv, &output));
         }
         parse(&argv, &output)
     }
@@ -127,9 +127,20 @@ fn reason(text: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
+/// A program of etcd that failed, with what it said; without its log, where it said more than that.
+fn failed(argv: &[String], output: &Output) -> Failure {
+    let is_log = |line: &str| line.trim_start().starts_with("{\"level\":");
+    let said: Vec<&str> = output.stderr.lines().filter(|line| !is_log(line)).collect();
+    let said = said.join("\n");
+    if said.trim().is_empty() {
+        return of_output(argv, output);
+    }
+    of_output(argv, &Output { stderr: said, ..output.clone() })
+}
+
 /// A mistake of a cluster: what it says, and what to do about it.
 fn refused(argv: &[String], output: &Output) -> Failure {
-    let failure = of_output(argv, output);
+    let failure = failed(argv, output);
     let text = failure.evidence.join("\n").to_lowercase();
     let hint = if text.contains("too many learner") {
         "promote or remove the learner that is there: a cluster takes one at a time"

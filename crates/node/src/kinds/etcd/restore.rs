@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kubespray_resource::{EtcdRestore, EtcdRestoreState, Failure, Mode, PathKind};
 
-use super::{backup, run_utl};
-use crate::failure::{impossible, of_output};
+use super::{backup, failed, run_utl};
+use crate::failure::impossible;
 use crate::{Host, View, paths};
 
 /// Where the new data are made, in the data folder.
@@ -124,7 +124,7 @@ fn make(host: &dyn Host, wish: &EtcdRestore, staging: &str) -> Result<(), Failur
         return Ok(());
     }
     host.remove(staging, true)?;
-    Err(of_output(&argv, &output))
+    Err(failed(&argv, &output))
 }
 
 /// Gives all that was made to its owner.

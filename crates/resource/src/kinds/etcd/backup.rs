@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EtcdClient;
-use crate::{Comparison, Digest, Owner};
+use crate::{Comparison, Digest, Owner, Token};
 
 /// A verified snapshot of a cluster, in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,10 @@ pub struct EtcdSnapshot {
     pub client: EtcdClient,
     /// Absolute path. Only what was verified is ever there; its folder is made for root alone.
     pub path: String,
+    /// What must wait to happen for a snapshot to be made, such as the restart of etcd (ETCD-100): without it the
+    /// host is as wished. A snapshot is made always where nothing is said.
+    #[serde(default)]
+    pub when: Option<Token>,
     /// Which older ones are kept; all where nothing is said (ETCD-106).
     #[serde(default)]
     pub keep: Option<EtcdKeep>,
@@ -33,6 +37,8 @@ pub struct EtcdKeep {
 /// What is at the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdSnapshotState {
+    /// Whether what it is made for waits to happen.
+    pub wanted: bool,
     /// What the file holds; nothing when it is not there or no whole snapshot.
     pub status: Option<EtcdSnapshotStatus>,
     /// Why it is no whole snapshot; nothing when it is, or not there.
@@ -58,6 +64,9 @@ impl EtcdSnapshot {
     /// How the snapshot differs.
     pub fn compare(&self, state: &EtcdSnapshotState) -> Comparison {
         let mut out = Comparison::default();
+        if !state.wanted {
+            return out;
+        }
         if state.status.is_none() {
             out.add("snapshot", state.problem.clone(), Some(self.path.clone()));
         }

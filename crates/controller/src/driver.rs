@@ -149,7 +149,7 @@ impl Driver<'_> {
 
     fn input(&mut self, host: String, event: ConnectionEvent) -> Input {
         match event {
-            ConnectionEvent::Up(hello, _) => Input::Up { host, hello },
+            ConnectionEvent::Up(arrival) => Input::Up { host, hello: arrival.hello },
             ConnectionEvent::Reply(reply) => Input::Reply { host, reply },
             ConnectionEvent::Down(why) => {
                 self.connections.remove(&host);

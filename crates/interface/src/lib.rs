@@ -7,7 +7,7 @@ mod progress;
 mod report;
 
 pub use amount::{WIDEST_COLUMN, duration, list, plural};
-pub use lines::line;
+pub use lines::Lines;
 pub use plan::plan_text;
 pub use progress::Progress;
 pub use report::report_text;

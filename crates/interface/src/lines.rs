@@ -1,11 +1,38 @@
 //! Events as single lines, for terminals that are none and for logs.
 
-use kubespray_resource::{Event, EventKind, OutcomeKind};
+use std::collections::BTreeSet;
+
+use kubespray_resource::{Event, EventKind, OutcomeKind, StepId};
 
 use crate::amount::{duration, plural};
 
-/// What happened, in one line; nothing for what is not worth one.
-pub fn line(event: &Event) -> Option<String> {
+/// Writes lines for the events of a run.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Hosts and why steps of them were left out: told once.
+    left_out: BTreeSet<(String, String)>,
+}
+
+impl Lines {
+    /// What happened, in one line; nothing for what is not worth one.
+    pub fn line(&mut self, event: &Event) -> Option<String> {
+        match &event.kind {
+            EventKind::StepSkipped { host, why, .. }
+                if !self.left_out.insert((host.clone(), why.clone())) =>
+            {
+                None
+            }
+            _ => line(event),
+        }
+    }
+}
+
+/// A step's name without its host.
+pub(crate) fn name_on<'a>(step: &'a StepId, host: &str) -> &'a str {
+    step.as_str().strip_prefix(host).and_then(|rest| rest.strip_prefix('/')).unwrap_or(step.as_str())
+}
+
+fn line(event: &Event) -> Option<String> {
     Some(match &event.kind {
         EventKind::RunStarted { operation, cluster, hosts, steps, resumed } => format!(
             "{} {operation} of {cluster}: {} on {} (run {})",
@@ -22,17 +49,18 @@ pub fn line(event: &Event) -> Option<String> {
                 OutcomeKind::Updated => "changed",
                 OutcomeKind::Removed => "removed",
             };
-            let what = step.as_str().strip_prefix(&format!("{host}/")).unwrap_or(step.as_str());
-            format!("{host}: {word} {what} ({})", duration(*took_ms))
+            format!("{host}: {word} {} ({})", name_on(step, host), duration(*took_ms))
         }
         EventKind::StepFailed { host, step, failure, retry_in_ms } => {
             let again = match retry_in_ms {
                 Some(ms) => format!("; trying again in {}", duration(*ms)),
                 None => String::new(),
             };
-            format!("{host}: failed {step}: {failure}{again}")
+            format!("{host}: failed {}: {failure}{again}", name_on(step, host))
         }
-        EventKind::StepSkipped { host, step, why } => format!("{host}: left out {step}: {why}"),
+        EventKind::StepSkipped { host, step, why } => {
+            format!("{host}: left out {} and what follows: {why}", name_on(step, host))
+        }
         EventKind::GateOpened { gate } => format!("gate open: {gate}"),
         EventKind::Stopping => "stopping: what is under way is finished first".to_owned(),
         EventKind::HostUp { .. }
@@ -70,7 +98,20 @@ mod tests {
         };
         assert_eq!(
             text(failed).as_deref(),
-            Some("a: failed a/x/y: the lock of apt is held; trying again in 2.0 s")
+            Some("a: failed x/y: the lock of apt is held; trying again in 2.0 s")
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_once_for_each_host_and_reason() {
+        let skipped = |host: &str, step: &str| {
+            let (step, host, why) = (step.into(), host.into(), "the run was stopped".into());
+            Event { run: "r1".into(), at_ms: 0, kind: EventKind::StepSkipped { step, host, why } }
+        };
+        let mut lines = Lines::default();
+        let first = lines.line(&skipped("a", "a/x")).unwrap();
+        assert_eq!(first, "a: left out x and what follows: the run was stopped");
+        assert_eq!(lines.line(&skipped("a", "a/y")), None);
+        assert!(lines.line(&skipped("b", "b/x")).is_some());
     }
 }

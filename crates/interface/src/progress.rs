@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kubespray_resource::{Event, EventKind, OutcomeKind, Plan, StepId};
 
 use crate::amount::duration;
+use crate::lines::name_on;
 
 /// Blocks of a bar.
 const BAR: usize = 24;
@@ -99,8 +100,11 @@ impl Progress {
         let mut oldest: Vec<_> = self.under_way.iter().collect();
         oldest.sort_by_key(|(_, (_, since))| *since);
         for (host, (step, since)) in oldest.iter().take(NAMED) {
-            let what = step.as_str().strip_prefix(&format!("{host}/")).unwrap_or(step.as_str());
-            lines.push(format!("  {host}: {what} ({})", duration(now_ms.saturating_sub(*since))));
+            lines.push(format!(
+                "  {host}: {} ({})",
+                name_on(step, host),
+                duration(now_ms.saturating_sub(*since))
+            ));
         }
         if let Some(more) = oldest.len().checked_sub(NAMED).filter(|more| *more > 0) {
             lines.push(format!("  and {more} more hosts"));

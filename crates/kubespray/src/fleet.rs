@@ -5,15 +5,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use kubespray_diagnostics::Diagnostic;
-use kubespray_resource::wire::{Answer, Ask, Hello, Request};
-use kubespray_transport::{Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
+use kubespray_resource::wire::{Answer, Ask, Request};
+use kubespray_transport::{Arrival, Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
 
 /// A host that answered everything.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) hello: Hello,
-    /// From the start of the connection to the helper's first word.
-    pub(crate) connect: Duration,
+    pub(crate) arrival: Arrival,
     /// The answers in the order of the questions, each with the time since the one before and when it came.
     pub(crate) answers: Vec<(Answer, Duration, SystemTime)>,
 }
@@ -21,7 +19,7 @@ pub(crate) struct Answered {
 struct Pending {
     connection: Box<dyn Connection>,
     questions: Vec<Ask>,
-    hello: Option<(Hello, Duration)>,
+    arrival: Option<Arrival>,
     answers: Vec<(Answer, Duration, SystemTime)>,
     /// When the last question was asked, or the helper was there to hear the first.
     asked: Instant,
@@ -54,7 +52,7 @@ pub(crate) fn ask(
         let mut waiting = Pending {
             connection: transport.connect(target, tell(&sender, &target.host)),
             questions: asks(&target.host),
-            hello: None,
+            arrival: None,
             answers: Vec::new(),
             asked: Instant::now(),
         };
@@ -66,8 +64,8 @@ pub(crate) fn ask(
         let Ok((host, event)) = events.recv() else { break };
         let Some(waiting) = pending.get_mut(&host) else { continue };
         match event {
-            ConnectionEvent::Up(hello, took) => {
-                waiting.hello = Some((hello, took));
+            ConnectionEvent::Up(arrival) => {
+                waiting.arrival = Some(arrival);
                 waiting.asked = Instant::now();
             }
             ConnectionEvent::Reply(reply) => {
@@ -77,11 +75,11 @@ pub(crate) fn ask(
                 }
                 waiting.answers.push((reply.body, took, SystemTime::now()));
                 if !waiting.ask_next()
-                    && let Some(Pending { mut connection, hello: Some((hello, connect)), answers, .. }) =
+                    && let Some(Pending { mut connection, arrival: Some(arrival), answers, .. }) =
                         pending.remove(&host)
                 {
                     connection.close();
-                    results.insert(host, Ok(Answered { hello, connect, answers }));
+                    results.insert(host, Ok(Answered { arrival, answers }));
                 }
             }
             ConnectionEvent::Down(why) => {

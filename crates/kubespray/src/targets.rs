@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use kubespray_diagnostics::Diagnostic;
+use kubespray_interface::list;
 use kubespray_inventory::Inventory;
 use kubespray_transport::{
     Bastion, Become, Handshakes, HostKeys, Link, Local, Password, Pool, Ssh, SshOptions, System, Target,
-    split_arguments,
+    checks_host_key, split_arguments,
 };
 use kubespray_value::{ErrorKind, Value};
 use kubespray_variables::{UnknownFacts, Variables};
@@ -18,8 +19,15 @@ use crate::site::Site;
 /// The group, and the name of a host, that stand in front of all others (INV-006, INV-080).
 const BASTION: &str = "bastion";
 
+/// Hosts that are named in a warning; a count stands for the rest.
+const HOSTS_NAMED: usize = 8;
+
 /// The ways to some hosts, as the inventory and the command line say (INV-060 to INV-066).
-pub(crate) fn targets(site: &Site, hosts: &[String], options: &Connection) -> Result<Vec<Target>, Failure> {
+pub(crate) fn targets(
+    site: &mut Site,
+    hosts: &[String],
+    options: &Connection,
+) -> Result<Vec<Target>, Failure> {
     let variables = site.variables(UnknownFacts::Pending);
     let password = become_password(options)?;
     let bastion = bastion_host(&site.inventory).map(|host| (host, bastion(&variables, host)));
@@ -43,7 +51,19 @@ pub(crate) fn targets(site: &Site, hosts: &[String], options: &Connection) -> Re
         }
     }
     problems.dedup();
-    if problems.is_empty() { Ok(targets) } else { Err(problems.into()) }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    let unchecked: Vec<&str> =
+        targets.iter().filter(|target| !checks_host_key(target)).map(|target| target.host.as_str()).collect();
+    if !unchecked.is_empty() {
+        let message = format!("host keys are not checked: {}", list(&unchecked, HOSTS_NAMED));
+        let warning = Diagnostic::warning("host-keys", message)
+            .because("`ansible_ssh_common_args` or `ansible_ssh_extra_args` turn the check off")
+            .hint("take that out; `--host-keys accept-new` records keys that are not known yet");
+        site.warnings.push(warning);
+    }
+    Ok(targets)
 }
 
 /// What connects to them.

@@ -2,70 +2,11 @@
 //! failure there when `KUBESPRAY_REQUIRE_LAB` is 1.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
-use std::process::Command;
+mod support;
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions};
 use serde_json::Value as Json;
-
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn left_out() -> bool {
-    let Some(reason) = Lab::missing() else { return false };
-    assert!(std::env::var_os("KUBESPRAY_REQUIRE_LAB").is_none_or(|value| value != "1"), "{reason}");
-    eprintln!("left out: {reason}");
-    true
-}
-
-/// An inventory of the lab's hosts, with the way to them.
-fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
-    let hosts: Vec<String> = lab
-        .hosts()
-        .iter()
-        .map(|host| format!("    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address))
-        .collect();
-    let names: Vec<String> = lab.hosts().iter().map(|host| format!("{}: ", host.name)).collect();
-    let names = names.join(", ");
-    let text = format!(
-        "all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {}}}\n  hosts:\n{}\n  children:\n    \
-         kube_control_plane: {{hosts: {{{names}}}}}\n    etcd: {{hosts: {{{names}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
-        lab.key().display(),
-        hosts.join("\n"),
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
-}
-
-fn kubespray(folder: &Path, lab: &Lab, arguments: &[&str]) -> Run {
-    let (options, command) = match arguments.iter().position(|argument| *argument == "--") {
-        Some(at) => arguments.split_at(at),
-        None => (arguments, &[][..]),
-    };
-    let output = Command::new(env!("CARGO_BIN_EXE_kubespray"))
-        .args(options)
-        .args(["-i", "hosts.yaml", "--known-hosts"])
-        .arg(lab.known_hosts())
-        .args(command)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        // Nothing of the person who runs the tests counts.
-        .env("HOME", folder)
-        .env_remove("SSH_AUTH_SOCK")
-        .output()
-        .unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-fn json(run: &Run) -> Json {
-    serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err))
-}
+use support::{json, kubespray, left_out, write_inventory};
 
 #[test]
 fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
@@ -78,10 +19,12 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
     let names: Vec<String> = lab.hosts().into_iter().map(|host| host.name).collect();
 
     // The first time the helper is brought along, the second time it is there.
-    for round in ["fresh", "again"] {
+    for round in ["helper brought along", "helper was there"] {
         let run = kubespray(folder.path(), &lab, &["ping"]);
         assert_eq!(run.code, 0, "{round}: {}{}", run.out, run.err);
         assert!(run.out.ends_with("3 of 3 hosts answer\n"), "{}", run.out);
+        let told = format!("root by sudo, {round}, host key known");
+        assert_eq!(run.out.matches(&told).count(), 3, "{}", run.out);
     }
 
     let run = kubespray(folder.path(), &lab, &["facts", "--output", "json"]);
@@ -155,6 +98,7 @@ fn lab_logins_that_do_not_work_say_what_to_do() {
         std::fs::write(folder.path().join("password"), password).unwrap();
         let run = kubespray(folder.path(), &lab, &["ping", "--become-password-file", "password"]);
         assert_eq!(run.code, code, "{}{}", run.out, run.err);
+        assert_eq!(code == 0, run.out.contains("root by sudo with a password"), "{}", run.out);
         assert!(!run.err.contains(password) && !run.out.contains(password), "{}", run.err);
     }
     write_inventory(&lab, folder.path(), "nobody-of-this-name");

@@ -58,6 +58,8 @@ fn one_line(script: &str) -> String {
 pub(crate) struct Ready {
     /// `uname -m`.
     pub(crate) arch: String,
+    /// Whether sudo was needed.
+    pub(crate) by_sudo: bool,
     /// How uploads are packed: whether there is gzip.
     pub(crate) gzip: bool,
     /// Whether the right helper is there.
@@ -102,6 +104,7 @@ fn ready(fields: &str) -> Ready {
     for (key, value) in fields.split_whitespace().filter_map(|field| field.split_once('=')) {
         match key {
             "arch" => value.clone_into(&mut ready.arch),
+            "login" => ready.by_sudo = value != "root",
             "packed" => ready.gzip = value == "gzip",
             "have" => ready.have = value == "yes",
             "free" => ready.free_kib = value.parse().ok(),
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn lines_are_found_behind_noise() {
-        let line = "\u{1b}[1mhello kubespray-1-ready arch=x86_64 uid=0 systemd=yes packed=gzip have=no free=120 \
+        let line = "\u{1b}[1mhello kubespray-1-ready arch=x86_64 login=ada systemd=yes packed=gzip have=no free=120 \
                     folder=/opt/kubespray tried=/var/lib/kubespray/bin:noexec \r";
         let Some(Line::Ready(ready)) = Line::parse(line, "kubespray-1") else { panic!() };
         assert_eq!(

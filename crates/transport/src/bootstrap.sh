@@ -39,7 +39,7 @@ if [ "$folder" = none ]; then :; else
 free=$(df -Pk "$folder" 2>/dev/null | { free=unknown; while read -r a b c d rest; do free=$d; done; echo "$free"; });
 if [ -f "$program" ] && [ -x "$program" ] && [ "$(hash "$program")" = "$digest" ]; then have=yes; fi;
 fi;
-echo "$nonce-ready arch=$arch uid=$(id -u) systemd=$systemd packed=$packed have=$have free=$free folder=$folder tried=$tried";
+echo "$nonce-ready arch=$arch login=${SUDO_USER:-root} systemd=$systemd packed=$packed have=$have free=$free folder=$folder tried=$tried";
 read -r verb size packed || exit 0;
 failed() { rm -f "$beside"; echo "$nonce-failed $1"; exit 1; };
 if [ "$verb" = upload ]; then

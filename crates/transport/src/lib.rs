@@ -7,6 +7,7 @@
 //! All of it is synchronous: each connection has one thread that reads and one that writes.
 
 mod arguments;
+mod arrival;
 mod askpass;
 mod bootstrap;
 mod classify;
@@ -20,11 +21,10 @@ mod session;
 mod ssh;
 mod target;
 
-use std::time::Duration;
-
-use kubespray_resource::wire::{Hello, Reply, Request};
+use kubespray_resource::wire::{Reply, Request};
 
 pub use arguments::{BadArguments, split_arguments, ssh_arguments};
+pub use arrival::{Arrival, HelperFrom, HostKey, Root, checks_host_key};
 pub use askpass::{ASKPASS_FILE, answer_askpass};
 pub use disconnect::Disconnect;
 pub use handshakes::Handshakes;
@@ -61,9 +61,8 @@ pub trait Connection: Send {
 /// What happens on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionEvent {
-    /// The helper is there. The time is from the start of `ssh` to its first word, an upload included;
-    /// a round trip is what `Ask::Ping` takes.
-    Up(Hello, Duration),
+    /// The helper is there.
+    Up(Arrival),
     /// The helper says something.
     Reply(Reply),
     /// The connection is over.

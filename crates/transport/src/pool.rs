@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kubespray_resource::wire::{Ask, Hello, Request};
+use kubespray_resource::wire::{Ask, Request};
 
-use crate::{Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
+use crate::{Arrival, Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
 
 /// Helpers leave a controller that says nothing for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -38,7 +38,7 @@ struct Room {
 
 struct State {
     user: Option<OnEvent>,
-    hello: Option<(Hello, Duration)>,
+    arrival: Option<Arrival>,
     /// Requests of users that are not answered yet.
     open: usize,
     heard: Instant,
@@ -104,16 +104,16 @@ impl<T> Drop for Pool<T> {
 impl Room {
     fn new(user: OnEvent) -> Arc<Self> {
         let now = Instant::now();
-        let state = State { user: Some(user), hello: None, open: 0, heard: now, said: now, over: false };
+        let state = State { user: Some(user), arrival: None, open: 0, heard: now, said: now, over: false };
         Arc::new(Self { connection: Mutex::default(), state: Mutex::new(state) })
     }
 
     /// Gives an idle connection to a new user; the user comes back where it is none.
     fn take(&self, mut user: OnEvent) -> Result<(), OnEvent> {
         let mut state = lock(&self.state);
-        match &state.hello {
-            Some((hello, took)) if state.user.is_none() && state.open == 0 && !state.over => {
-                user(ConnectionEvent::Up(hello.clone(), *took));
+        match &state.arrival {
+            Some(arrival) if state.user.is_none() && state.open == 0 && !state.over => {
+                user(ConnectionEvent::Up(arrival.clone()));
                 state.user = Some(user);
                 Ok(())
             }
@@ -125,7 +125,7 @@ impl Room {
         let mut state = lock(&self.state);
         state.heard = Instant::now();
         match &event {
-            ConnectionEvent::Up(hello, took) => state.hello = Some((hello.clone(), *took)),
+            ConnectionEvent::Up(arrival) => state.arrival = Some(arrival.clone()),
             ConnectionEvent::Reply(reply) if reply.id == OURS => return,
             ConnectionEvent::Reply(reply) if reply.body.ends_request() => {
                 state.open = state.open.saturating_sub(1);
@@ -166,12 +166,12 @@ impl Room {
     fn is_silent(&self) -> bool {
         let state = lock(&self.state);
         // Before the helper is there the transport has its own limits.
-        state.hello.is_some() && !state.over && state.heard.elapsed() > SILENCE
+        state.arrival.is_some() && !state.over && state.heard.elapsed() > SILENCE
     }
 
     fn wants_a_word(&self) -> bool {
         let state = lock(&self.state);
-        state.hello.is_some() && !state.over && state.said.elapsed() > KEEP_ALIVE
+        state.arrival.is_some() && !state.over && state.said.elapsed() > KEEP_ALIVE
     }
 }
 
@@ -190,7 +190,7 @@ impl Connection for Lease {
         let (user, is_idle) = {
             let mut state = lock(&self.room.state);
             // Answers that nobody waits for must not reach the next user.
-            (state.user.take(), state.hello.is_some() && state.open == 0 && !state.over)
+            (state.user.take(), state.arrival.is_some() && state.open == 0 && !state.over)
         };
         if !is_idle {
             self.room.close();
@@ -234,7 +234,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
-    use kubespray_resource::wire::{Answer, Reply};
+    use kubespray_resource::wire::{Answer, Hello, Reply};
 
     use super::*;
 
@@ -246,13 +246,19 @@ mod tests {
 
     struct DoubleConnection(Arc<Mutex<OnEvent>>);
 
-    fn hello() -> Hello {
-        Hello { protocol: 1, build: "b".into(), hostname: "h".into(), boot_id: "1".into() }
+    fn arrival() -> Arrival {
+        Arrival {
+            hello: Hello { protocol: 1, build: "b".into(), hostname: "h".into(), boot_id: "1".into() },
+            took: Duration::ZERO,
+            helper: crate::HelperFrom::Host,
+            root: crate::Root::Login,
+            host_key: crate::HostKey::Known,
+        }
     }
 
     impl Transport for Double {
         fn connect(&self, _: &Target, mut on_event: OnEvent) -> Box<dyn Connection> {
-            on_event(ConnectionEvent::Up(hello(), Duration::ZERO));
+            on_event(ConnectionEvent::Up(arrival()));
             let on_event = Arc::new(Mutex::new(on_event));
             lock(&self.made).push(Arc::clone(&on_event));
             Box::new(DoubleConnection(on_event))

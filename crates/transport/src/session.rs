@@ -19,7 +19,10 @@ use crate::classify::{classify_ssh, classify_sudo, is_full, lines};
 use crate::handshakes::{Handshakes, Permit};
 use crate::helpers::{Helper, Helpers};
 use crate::queue::Queue;
-use crate::{Connection, ConnectionEvent, Disconnect, OnEvent, Target};
+use crate::{
+    Arrival, Connection, ConnectionEvent, Disconnect, HelperFrom, HostKey, OnEvent, Root, Target,
+    checks_host_key,
+};
 
 /// Thousands of connections are thousands of threads; none of them nests deeply.
 const STACK: usize = 256 << 10;
@@ -171,6 +174,8 @@ struct Session<'a> {
     ready: bool,
     /// Whether the child is the helper itself.
     direct: bool,
+    helper: HelperFrom,
+    by_sudo: bool,
 }
 
 impl<'a> Session<'a> {
@@ -212,6 +217,8 @@ impl<'a> Session<'a> {
             asked: 0,
             ready: false,
             direct,
+            helper: HelperFrom::Here,
+            by_sudo: false,
         };
         let waiting = Arc::clone(queue);
         let writer = thread::Builder::new().name("connection-writer".into()).stack_size(STACK);
@@ -232,7 +239,14 @@ impl<'a> Session<'a> {
     fn run(mut self, permit: Option<Permit>, tell: &impl Fn(ConnectionEvent)) -> Disconnect {
         let ended = match self.login(permit) {
             Ok(hello) => {
-                tell(ConnectionEvent::Up(hello, self.began.elapsed()));
+                let arrival = Arrival {
+                    hello,
+                    took: self.began.elapsed(),
+                    helper: self.helper,
+                    root: self.root(),
+                    host_key: self.host_key(),
+                };
+                tell(ConnectionEvent::Up(arrival));
                 self.queue.open();
                 self.replies(tell)
             }
@@ -240,6 +254,24 @@ impl<'a> Session<'a> {
         };
         self.kill();
         ended
+    }
+
+    fn root(&self) -> Root {
+        match (self.by_sudo, self.asked) {
+            (_, 1..) => Root::SudoPassword,
+            (true, 0) => Root::Sudo,
+            (false, 0) => Root::Login,
+        }
+    }
+
+    fn host_key(&self) -> HostKey {
+        let recorded = find(&self.err, b"Permanently added").is_some();
+        match self.helper {
+            HelperFrom::Here => HostKey::None,
+            _ if !checks_host_key(&self.target) => HostKey::Unchecked,
+            _ if recorded => HostKey::Recorded,
+            _ => HostKey::Known,
+        }
     }
 
     fn login(&mut self, permit: Option<Permit>) -> Result<Hello, Disconnect> {
@@ -287,6 +319,8 @@ impl<'a> Session<'a> {
                 Disconnect::NoExecutableFolder { tried: ready.tried.clone() }
             });
         }
+        self.by_sudo = ready.by_sudo;
+        self.helper = if ready.have { HelperFrom::Host } else { HelperFrom::Upload };
         if ready.have {
             self.queue.say(b"start\n".as_slice());
         } else {

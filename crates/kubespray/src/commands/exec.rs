@@ -13,7 +13,7 @@ use crate::site::{Groups, Site};
 use crate::{fleet, targets};
 
 pub(crate) fn run(options: &Exec, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common, Groups::Kubespray)?;
+    let mut site = Site::load(&options.common, Groups::Kubespray)?;
     let mut hosts = site.hosts(Some(&options.pattern))?;
     if let Some(limit) = &options.common.limit {
         let limited = site.hosts(Some(limit))?;
@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Exec, printer: &mut Printer) -> Result<ExitCode, Fai
             .hint("widen --limit or the pattern")
             .into());
     }
-    let ways = targets::targets(&site, &hosts, &options.connection)?;
+    let ways = targets::targets(&mut site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     let ask = Ask::Exec { argv: options.command.clone(), timeout_s: options.timeout };
     let mut results = fleet::ask(&transport, &ways, |_| vec![ask.clone()]);

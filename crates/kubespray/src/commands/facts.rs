@@ -13,9 +13,9 @@ use crate::site::{Groups, Site};
 use crate::{fleet, targets};
 
 pub(crate) fn run(options: &arguments::Facts, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common, Groups::Kubespray)?;
+    let mut site = Site::load(&options.common, Groups::Kubespray)?;
     let hosts = site.hosts(options.common.limit.as_deref())?;
-    let ways = targets::targets(&site, &hosts, &options.connection)?;
+    let ways = targets::targets(&mut site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     let mut results = fleet::ask(&transport, &ways, |_| vec![Ask::Facts]);
     let mut problems = site.warnings.clone();

@@ -35,9 +35,9 @@ fn serve() -> Result<ExitCode, Failure> {
 }
 
 fn clean(options: &NodeClean, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let site = Site::load(&options.common, Groups::Kubespray)?;
+    let mut site = Site::load(&options.common, Groups::Kubespray)?;
     let hosts = site.hosts(options.common.limit.as_deref())?;
-    let ways = targets::targets(&site, &hosts, &options.connection)?;
+    let ways = targets::targets(&mut site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     let mut results = fleet::ask(&transport, &ways, |_| vec![Ask::Clean]);
     let mut problems = site.warnings.clone();

@@ -48,7 +48,7 @@ struct Known {
 pub(crate) fn run(options: &Preflight, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let mut site = Site::load(&options.common, Groups::Kubespray)?;
     let hosts = site.hosts(options.common.limit.as_deref())?;
-    let ways = targets::targets(&site, &hosts, &options.connection)?;
+    let ways = targets::targets(&mut site, &hosts, &options.connection)?;
     let transport = targets::transport(&options.connection)?;
     let mut problems = site.warnings.clone();
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_history::{History, RunSummary};
-use kubespray_interface::{WIDEST_COLUMN, duration, line, plural};
+use kubespray_interface::{Lines, WIDEST_COLUMN, duration, plural};
 use serde_json::json;
 
 use crate::arguments::operations::{Runs, RunsResume, RunsShow};
@@ -104,8 +104,9 @@ fn show(options: &RunsShow, printer: &mut Printer) -> Result<ExitCode, Failure> 
         began(run.started_ms),
         outcome(&run)
     ));
+    let mut lines = Lines::default();
     for event in &events {
-        if let Some(text) = line(event) {
+        if let Some(text) = lines.line(event) {
             printer.line(format!("  +{:>10}  {text}", duration(event.at_ms.saturating_sub(run.started_ms))));
         }
     }

@@ -44,12 +44,12 @@ pub(crate) struct Reach {
 impl Reach {
     /// For these hosts.
     pub(crate) fn new(
-        site: Site,
+        mut site: Site,
         hosts: &[String],
         common: &Common,
         connection: &Connection,
     ) -> Result<Self, Failure> {
-        let ways = targets::targets(&site, hosts, connection)?;
+        let ways = targets::targets(&mut site, hosts, connection)?;
         let transport = targets::transport(connection)?;
         let targets = ways.into_iter().map(|way| (way.host.clone(), way)).collect();
         let again = again::arguments(common, connection);

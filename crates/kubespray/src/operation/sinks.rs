@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_history::History;
-use kubespray_interface::{Progress, line};
+use kubespray_interface::{Lines, Progress};
 use kubespray_resource::{Event, Plan};
 
 use crate::failure::Failure;
@@ -33,9 +33,9 @@ impl Sinks {
         let screen = if printer.is_json() {
             Screen::Json
         } else if io::stdout().is_terminal() {
-            Screen::Terminal { progress: Box::new(Progress::new(plan)), drawn: 0 }
+            Screen::Terminal { progress: Box::new(Progress::new(plan)), drawn: 0, lines: Lines::default() }
         } else {
-            Screen::Lines
+            Screen::Lines(Lines::default())
         };
         let (events, incoming) = channel();
         let worker = thread::Builder::new().name("events".into()).spawn(move || work(screen, &incoming))?;
@@ -58,8 +58,9 @@ enum Screen {
         progress: Box<Progress>,
         /// How many lines of it stand on the screen.
         drawn: usize,
+        lines: Lines,
     },
-    Lines,
+    Lines(Lines),
     Json,
 }
 
@@ -113,14 +114,14 @@ impl Screen {
                     writeln!(out)?;
                 }
             }
-            Self::Lines => {
+            Self::Lines(lines) => {
                 for event in events {
-                    if let Some(line) = line(event) {
+                    if let Some(line) = lines.line(event) {
                         writeln!(out, "{line}")?;
                     }
                 }
             }
-            Self::Terminal { progress, drawn } => {
+            Self::Terminal { progress, drawn, lines } => {
                 let mut text = String::new();
                 if *drawn > 0 {
                     // To the first line that was drawn, and everything from there on goes.
@@ -128,7 +129,7 @@ impl Screen {
                 }
                 for event in events {
                     progress.take(event);
-                    if let Some(line) = line(event).filter(|_| Progress::is_worth_a_line(event)) {
+                    if let Some(line) = lines.line(event).filter(|_| Progress::is_worth_a_line(event)) {
                         text.push_str(&line);
                         text.push('\n');
                     }

@@ -163,7 +163,7 @@ impl Session {
 
     pub fn up(&self) -> Hello {
         match self.event() {
-            ConnectionEvent::Up(hello, _) => hello,
+            ConnectionEvent::Up(arrival) => arrival.hello,
             other => panic!("{other:?}"),
         }
     }

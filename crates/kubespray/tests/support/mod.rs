@@ -1,0 +1,126 @@
+//! The program, run as a user runs it, over the hosts of a lab.
+
+#![allow(dead_code, unreachable_pub, reason = "not every file of tests uses all of it")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use kubespray_lab::Lab;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
+
+pub struct Run {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Whether this machine cannot have test hosts; where they are required that is a failure.
+pub fn left_out() -> bool {
+    let Some(reason) = Lab::missing() else { return false };
+    assert!(std::env::var_os("KUBESPRAY_REQUIRE_LAB").is_none_or(|value| value != "1"), "{reason}");
+    eprintln!("left out: {reason}");
+    true
+}
+
+/// An inventory of the lab's hosts, with the way to them.
+pub fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
+    let hosts: Vec<String> = lab
+        .hosts()
+        .iter()
+        .map(|host| format!("    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address))
+        .collect();
+    let names: Vec<String> = lab.hosts().iter().map(|host| format!("{}: ", host.name)).collect();
+    let names = names.join(", ");
+    let text = format!(
+        "all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {}}}\n  hosts:\n{}\n  children:\n    \
+         kube_control_plane: {{hosts: {{{names}}}}}\n    etcd: {{hosts: {{{names}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
+        lab.key().display(),
+        hosts.join("\n"),
+    );
+    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+}
+
+fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
+    let (options, words) = match arguments.iter().position(|argument| *argument == "--") {
+        Some(at) => arguments.split_at(at),
+        None => (arguments, &[][..]),
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubespray"));
+    command.args(options);
+    if !(options.starts_with(&["runs"]) && options.get(1) != Some(&"resume")) {
+        command.args(["-i", "hosts.yaml", "--known-hosts"]).arg(lab.known_hosts());
+    }
+    command
+        .args(words)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        // Nothing of the person who runs the tests counts.
+        .env("HOME", folder)
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("SSH_AUTH_SOCK");
+    command
+}
+
+/// Runs a command to its end.
+pub fn kubespray(folder: &Path, lab: &Lab, arguments: &[&str]) -> Run {
+    ended(command(folder, lab, arguments).output().unwrap())
+}
+
+/// A command under way.
+pub struct Running {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    said: String,
+}
+
+/// Starts a command and goes on.
+pub fn start(folder: &Path, lab: &Lab, arguments: &[&str]) -> Running {
+    let mut child =
+        command(folder, lab, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    Running { child, lines, said: String::new() }
+}
+
+impl Running {
+    /// Waits for a line with this text; a command that ends before is a failure.
+    pub fn until(&mut self, text: &str) {
+        loop {
+            let before = self.said.len();
+            let read = self.lines.read_line(&mut self.said).unwrap();
+            if read == 0 {
+                let mut err = String::new();
+                self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+                panic!("it ended without `{text}`: {}{err}", self.said);
+            }
+            if self.said[before..].contains(text) {
+                return;
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Run {
+        self.lines.read_to_string(&mut self.said).unwrap();
+        let mut run = ended(self.child.wait_with_output().unwrap());
+        run.out.insert_str(0, &self.said);
+        run
+    }
+}
+
+fn ended(output: std::process::Output) -> Run {
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+pub fn json(run: &Run) -> Json {
+    serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}{}", run.out, run.err))
+}

@@ -10,6 +10,7 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
+use crate::kinds::{etcd, image};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
@@ -49,7 +50,7 @@ pub fn apply(
 /// to be true.
 fn is_proved(resource: &Resource) -> bool {
     match resource {
-        Resource::Check(_) | Resource::Command(_) => true,
+        Resource::Check(_) | Resource::Command(_) | Resource::EtcdHealth(_) => true,
         Resource::Kubeadm(wish) => matches!(wish.action, KubeadmAction::Phase { .. }),
         _ => false,
     }
@@ -58,6 +59,7 @@ fn is_proved(resource: &Resource) -> bool {
 fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
     let view = View::new(host, [resource]);
     let state = observe(&view, resource)?;
+    view.keep_digests();
     let comparison = resource.compare(&state, secrets).map_err(|error| match error {
         CompareError::Secret(error) => missing_secret(error),
         error @ CompareError::Kind => impossible(error.to_string()),
@@ -119,6 +121,11 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::NodeState(wish), _) => node_state::apply(host, wish),
         (Resource::Drain(wish), _) => drain::apply(host, wish),
         (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
+        (Resource::EtcdMember(wish), _) => etcd::apply_member(host, wish),
+        (Resource::EtcdHealth(wish), _) => etcd::apply_health(host, wish),
+        (Resource::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => etcd::apply_snapshot(host, wish, state),
+        (Resource::EtcdRestore(wish), State::EtcdRestore(state)) => etcd::apply_restore(host, wish, state),
+        (Resource::Image(wish), _) => image::apply(host, wish, secrets),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

@@ -1,9 +1,11 @@
 //! What the helper needs of the machine that it runs on.
 
 use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
-use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind, PortState};
+use serde::{Deserialize, Serialize};
 
 /// A host. Everything that the helper does to the world goes through here, so that a simulated host can
 /// stand in, fail at any call, and tell what was done.
@@ -17,6 +19,23 @@ pub trait Host {
     /// The bytes of a file, links followed; `None` where nothing is.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, HostError>;
 
+    /// Opens a file to read it piece by piece, links followed; `None` where nothing is.
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>, HostError> {
+        Ok(self.read(path)?.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read>))
+    }
+
+    /// What changes with a file, links not followed; `None` where no file is.
+    fn stamp(&self, path: &str) -> Result<Option<Stamp>, HostError> {
+        let is = self.metadata(path)?.filter(|is| is.kind == PathKind::File);
+        Ok(is.map(|is| Stamp {
+            size: is.size,
+            modified_ns: is.modified_ns,
+            changed_ns: is.modified_ns,
+            device: 0,
+            inode: 0,
+        }))
+    }
+
     /// The digest of a file, links followed; `None` where nothing is.
     fn digest(&self, path: &str) -> Result<Option<Digest>, HostError>;
 
@@ -29,6 +48,33 @@ pub trait Host {
     /// Puts a file at a path at once: written beside, synced, renamed, its folder synced. A link at the path
     /// is replaced, not followed. Its folder must exist.
     fn write(&self, path: &str, bytes: &[u8], mode: Mode, owner: &Owner) -> Result<(), HostError>;
+
+    /// As [`Host::write`], with bytes that are read piece by piece. An error of the reader is told as one of
+    /// writing.
+    fn write_from(
+        &self,
+        path: &str,
+        from: &mut dyn Read,
+        mode: Mode,
+        owner: &Owner,
+    ) -> Result<(), HostError> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).map_err(|error| HostError::Refused {
+            what: format!("write `{path}`"),
+            why: error.to_string(),
+        })?;
+        self.write(path, &bytes, mode, owner)
+    }
+
+    /// Cuts a file at an offset (made with mode 0600 where it is missing; a link is never followed) and adds
+    /// bytes there; synced when they are the `last`.
+    fn write_part(&self, path: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), HostError> {
+        let _ = last;
+        let mut whole = self.read(path)?.unwrap_or_default();
+        whole.resize(usize::try_from(offset).unwrap_or(usize::MAX), 0);
+        whole.extend_from_slice(bytes);
+        self.write(path, &whole, Mode::PRIVATE, &Owner::root())
+    }
 
     /// Writes into a file that exists, without rename: for `/proc` and `/sys`.
     fn write_in_place(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
@@ -61,6 +107,13 @@ pub trait Host {
     /// Connects to `address:port` and closes again.
     fn connect(&self, address: &str, timeout: Duration) -> Result<Duration, HostError>;
 
+    /// Listens at ports of all addresses for some time while the host does other things, and says who uses those
+    /// that are taken. What was listened at before is let go.
+    fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
+        let _ = time;
+        Ok(ports.iter().map(|port| (*port, PortState::Refused("this host cannot listen".into()))).collect())
+    }
+
     /// Connects to a socket at a path and closes again.
     fn connect_socket(&self, path: &str) -> Result<(), HostError>;
 
@@ -74,6 +127,16 @@ pub trait Host {
         Err(HostError::Unreachable {
             what: format!("{} `{}`", request.method, request.url),
             why: "nothing listens there".into(),
+        })
+    }
+
+    /// Bytes of a file that the controller keeps, from an offset on. Waits as long as something comes within the
+    /// timeout. A host that no controller is connected to gets none.
+    fn supply(&self, digest: &Digest, offset: u64, timeout: Duration) -> Result<Chunk, HostError> {
+        let _ = (offset, timeout);
+        Err(HostError::Refused {
+            what: format!("ask the controller for `{digest}`"),
+            why: "none is connected".into(),
         })
     }
 
@@ -111,6 +174,30 @@ pub struct Metadata {
     pub size: u64,
     /// Time of the last change, in nanoseconds since 1970.
     pub modified_ns: i128,
+}
+
+/// What changes with a file, whatever is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Bytes.
+    pub size: u64,
+    /// Time of the last change of its bytes, in nanoseconds since 1970. Anyone may set it.
+    pub modified_ns: i128,
+    /// Time of the last change of anything, in nanoseconds since 1970. Nobody can set it.
+    pub changed_ns: i128,
+    /// The file system.
+    pub device: u64,
+    /// The file in it.
+    pub inode: u64,
+}
+
+/// A piece of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The bytes; none where the file ends before them.
+    pub bytes: Vec<u8>,
+    /// Whether the file ends with them.
+    pub last: bool,
 }
 
 /// A program to run, without a shell.

@@ -4,6 +4,7 @@
 //! controller one by one; [`serve()`] feeds it from a connection.
 
 mod apply;
+mod digests;
 mod failure;
 mod host;
 mod journal;
@@ -11,17 +12,21 @@ mod kinds;
 mod kubernetes;
 mod linux;
 mod lock;
+mod matrix;
 mod observe;
 mod paths;
 mod runs;
 mod serve;
 mod session;
+mod supply;
 mod tokens;
 mod view;
 mod x509;
 
 pub use apply::apply;
-pub use host::{Fetch, Host, HostError, HttpIdentity, HttpRequest, HttpResponse, Metadata, Output, Spawn};
+pub use host::{
+    Chunk, Fetch, Host, HostError, HttpIdentity, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp,
+};
 pub use linux::LinuxHost;
 pub use observe::{observe, observe_all};
 pub use serve::{Ended, serve};

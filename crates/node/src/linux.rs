@@ -6,20 +6,24 @@ mod files;
 mod http;
 mod names;
 mod network;
+mod ports;
 mod process;
 mod remove;
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
-use kubespray_resource::{Digest, Facts, Mode, Owner};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PortState};
 
-use crate::{Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn};
+use crate::supply::Supply;
+use crate::{Chunk, Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp};
 
 /// Where programs are looked up: the folders of root's own `PATH`, whatever sudo made of it.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -33,6 +37,8 @@ pub struct LinuxHost {
     started: Instant,
     roots: fetch::Roots,
     agents: http::Agents,
+    supply: Option<Mutex<Supply>>,
+    listeners: Mutex<ports::Listeners>,
 }
 
 impl Default for LinuxHost {
@@ -56,12 +62,19 @@ impl LinuxHost {
             started: Instant::now(),
             roots: fetch::Roots::default(),
             agents: http::Agents::default(),
+            supply: None,
+            listeners: Mutex::default(),
         }
     }
 
     /// What [`Host::is_cancelled`] tells; set by whoever hears that the controller wants to stop.
     pub fn cancelled(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.cancelled)
+    }
+
+    /// Lets the host ask the controller that it is connected to for files.
+    pub(crate) fn supply_by(&mut self, supply: Supply) {
+        self.supply = Some(Mutex::new(supply));
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -106,6 +119,15 @@ impl Host for LinuxHost {
         if_there(fs::read(self.path(path))).map_err(refused("read", path))
     }
 
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>, HostError> {
+        let file = if_there(fs::File::open(self.path(path))).map_err(refused("read", path))?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn Read>))
+    }
+
+    fn stamp(&self, path: &str) -> Result<Option<Stamp>, HostError> {
+        Ok(if_there(files::stamp(&self.path(path))).map_err(refused("look at", path))?.flatten())
+    }
+
     fn digest(&self, path: &str) -> Result<Option<Digest>, HostError> {
         if_there(files::digest(&self.path(path))).map_err(refused("read", path))
     }
@@ -126,6 +148,21 @@ impl Host for LinuxHost {
     fn write(&self, path: &str, bytes: &[u8], mode: Mode, owner: &Owner) -> Result<(), HostError> {
         let (uid, gid) = self.owner(owner)?;
         files::write(&self.path(path), bytes, mode, uid, gid).map_err(refused("write", path))
+    }
+
+    fn write_from(
+        &self,
+        path: &str,
+        from: &mut dyn Read,
+        mode: Mode,
+        owner: &Owner,
+    ) -> Result<(), HostError> {
+        let (uid, gid) = self.owner(owner)?;
+        files::write(&self.path(path), from, mode, uid, gid).map_err(refused("write", path))
+    }
+
+    fn write_part(&self, path: &str, offset: u64, bytes: &[u8], last: bool) -> Result<(), HostError> {
+        files::write_part(&self.path(path), offset, bytes, last).map_err(refused("write", path))
     }
 
     fn write_in_place(&self, path: &str, bytes: &[u8]) -> Result<(), HostError> {
@@ -192,6 +229,11 @@ impl Host for LinuxHost {
         Ok(began.elapsed())
     }
 
+    fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(listeners.listen(&self.root, ports, time))
+    }
+
     fn connect_socket(&self, path: &str) -> Result<(), HostError> {
         UnixStream::connect(self.path(path)).map(drop).map_err(|error| HostError::Unreachable {
             what: format!("connect to `{path}`"),
@@ -205,6 +247,19 @@ impl Host for LinuxHost {
 
     fn http(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, HostError> {
         http::ask(self, request)
+    }
+
+    fn supply(&self, digest: &Digest, offset: u64, timeout: Duration) -> Result<Chunk, HostError> {
+        match &self.supply {
+            Some(supply) => {
+                let mut supply = supply.lock().unwrap_or_else(PoisonError::into_inner);
+                supply.chunk(digest, offset, timeout, &self.cancelled)
+            }
+            None => Err(HostError::Refused {
+                what: format!("ask the controller for `{digest}`"),
+                why: "none is connected".into(),
+            }),
+        }
     }
 
     fn facts(&self) -> Result<Facts, HostError> {

@@ -7,12 +7,15 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
+use crate::kinds::{etcd, image};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
 pub fn observe_all(host: &dyn Host, items: &[(StepId, Resource)]) -> Vec<(StepId, Result<State, Failure>)> {
     let view = View::new(host, items.iter().map(|(_, resource)| resource));
-    items.iter().map(|(step, resource)| (step.clone(), observe(&view, resource))).collect()
+    let observed = items.iter().map(|(step, resource)| (step.clone(), observe(&view, resource))).collect();
+    view.keep_digests();
+    observed
 }
 
 /// What a host has of a resource.
@@ -37,6 +40,11 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::Download(wish) => State::Download(download::observe(view, wish)?),
         Resource::Archive(wish) => State::Archive(archive::observe(view, wish)?),
         Resource::Command(wish) => State::Command(command::observe(view, wish)?),
+        Resource::EtcdMember(wish) => State::EtcdMember(etcd::observe_member(view, wish)?),
+        Resource::EtcdHealth(wish) => State::EtcdHealth(etcd::observe_health(view, wish)?),
+        Resource::EtcdSnapshot(wish) => State::EtcdSnapshot(etcd::observe_snapshot(view, wish)?),
+        Resource::EtcdRestore(wish) => State::EtcdRestore(etcd::observe_restore(view, wish)?),
+        Resource::Image(wish) => State::Image(image::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
         Resource::Authority(wish) => State::Authority(authority::observe(view, wish)?),
         Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),

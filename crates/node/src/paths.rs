@@ -14,6 +14,8 @@ pub(crate) const JOURNAL: &str = "/var/lib/kubespray/journal";
 pub(crate) const RUNS: &str = "/var/lib/kubespray/runs";
 /// What was taken from archives.
 pub(crate) const ARCHIVES: &str = "/var/lib/kubespray/archives";
+/// Digests of large files.
+pub(crate) const DIGESTS: &str = "/var/lib/kubespray/digests.json";
 /// Who works on the cluster.
 pub(crate) const LOCK: &str = "/var/lib/kubespray/lock";
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use kubespray_resource::wire::{Answer, Ask, FrameError, Reply, Request, encode, read_frame};
 use kubespray_resource::{Failure, StepId};
 
+use crate::supply::{Inbox, Supply};
 use crate::{LinuxHost, Session, session};
 
 /// How often the helper says that it lives.
@@ -49,7 +50,7 @@ enum Input {
 /// Serves one controller until its connection ends. The step under way is finished first; what is queued is
 /// dropped. `build` is the digest of this binary.
 pub fn serve(
-    host: LinuxHost,
+    mut host: LinuxHost,
     build: &str,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
@@ -64,8 +65,15 @@ pub fn serve(
     let doing: Arc<Mutex<Option<StepId>>> = Arc::default();
     let out = Sender::start(output, format!("{}\n", hello.line()), Arc::clone(&closed));
     let (queue, requests) = mpsc::channel();
+    let answering: Arc<AtomicU64> = Arc::default();
+    let (supply, inbox) = {
+        let (out, id) = (out.clone(), Arc::clone(&answering));
+        Supply::new(move |body| out.send(Reply { id: id.load(Ordering::SeqCst), body }))
+    };
+    host.supply_by(supply);
     let reader = Reader {
         queue,
+        inbox,
         out: out.clone(),
         cancelled: Arc::clone(&cancelled),
         heard: Arc::new(Mutex::new(Instant::now())),
@@ -76,7 +84,7 @@ pub fn serve(
     let beat = Heart { out: out.clone(), doing: Arc::clone(&doing), closed: Arc::clone(&closed) };
     thread::spawn(move || beat.run());
 
-    let ended = work(&mut session, &host, &requests, &out, &doing, &cancelled, &heard);
+    let ended = work(&mut session, &host, &requests, &out, &doing, &answering, &cancelled, &heard);
     let ended = closed.get_or_init(|| ended).clone();
     out.finish();
     ended
@@ -88,6 +96,7 @@ fn work(
     requests: &Receiver<Input>,
     out: &Sender,
     doing: &Mutex<Option<StepId>>,
+    answering: &AtomicU64,
     cancelled: &AtomicBool,
     heard: &Mutex<Instant>,
 ) -> Ended {
@@ -110,6 +119,7 @@ fn work(
             cancelled.store(false, Ordering::SeqCst);
         }
         let id = request.id;
+        answering.store(id, Ordering::SeqCst);
         let step = session::step_of(&request);
         lock(doing).clone_from(&step);
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -136,6 +146,7 @@ fn work(
 /// Reads requests; answers at once what must not wait.
 struct Reader {
     queue: mpsc::Sender<Input>,
+    inbox: Inbox,
     out: Sender,
     cancelled: Arc<AtomicBool>,
     heard: Arc<Mutex<Instant>>,
@@ -151,6 +162,10 @@ impl Reader {
                 Err(FrameError::End) => break Ended::Closed,
                 Err(error) => break Ended::Broken(error.to_string()),
             };
+            if matches!(request.body, Ask::Bytes { .. } | Ask::NoBytes { .. }) {
+                self.inbox.put(request.body);
+                continue;
+            }
             let at_once = match request.body {
                 Ask::Ping => true,
                 Ask::Cancel => {

@@ -7,6 +7,7 @@ use kubespray_resource::wire::{Answer, Apply, Ask, Hello, JournalEntry, PROTOCOL
 use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secrets, StepId};
 
 use crate::failure::is_gone;
+use crate::matrix;
 use crate::paths::BASE;
 use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, tokens};
 
@@ -46,6 +47,8 @@ impl Session {
         let mut send = |body| out(Reply { id, body });
         match request.body {
             Ask::Apply(wish) => self.apply(host, *wish, &mut send),
+            // Nobody asked for them, or no longer.
+            Ask::Bytes { .. } | Ask::NoBytes { .. } => {}
             other => match self.simple(host, other) {
                 Ok(answer) => send(answer),
                 Err(failure) if is_gone(&failure) => {}
@@ -72,8 +75,8 @@ impl Session {
                 Answer::Observed(observed)
             }
             Ask::Read { path, limit } => Answer::Text(read(host, &path, limit)?),
-            // Answered by `apply`, which also tells that a step has begun.
-            Ask::Apply(_) => Answer::Ok,
+            // Answered by `apply`, which also tells that a step has begun, or by nothing.
+            Ask::Apply(_) | Ask::Bytes { .. } | Ask::NoBytes { .. } => Answer::Ok,
             Ask::GoOn => {
                 self.stopped = None;
                 Answer::Ok
@@ -109,6 +112,14 @@ impl Session {
             Ask::Reach { addresses, timeout_ms } => {
                 Answer::Reached(reach(host, addresses, Duration::from_millis(timeout_ms))?)
             }
+            Ask::Listen { ports, seconds } => {
+                Answer::Listening(host.listen(&ports, Duration::from_secs(seconds).min(matrix::LONGEST))?)
+            }
+            Ask::Packets { addresses, largest } => {
+                Answer::Packets(matrix::packets(host, &addresses, largest)?)
+            }
+            Ask::Resolve { names } => Answer::Resolved(matrix::resolve(host, &names)?),
+            Ask::Clock => Answer::Clock(host.now_ms()),
             Ask::Fsync { path, count } => Answer::Synced(sync_times(host, &path, count)?),
             Ask::Clean => {
                 clean(host)?;

@@ -3,8 +3,10 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_resource::{Failure, Packages, Resource, Token};
+use kubespray_resource::{Digest, Failure, ImageEngine, Packages, Resource, Token};
 
+use crate::digests::Digests;
+use crate::kinds::image::Images;
 use crate::kinds::packages::Installed;
 use crate::kinds::unit::Shown;
 use crate::kubernetes::Clients;
@@ -19,9 +21,11 @@ pub struct View<'h> {
     pub(crate) package_sets: Vec<&'h Packages>,
     pub(crate) units: OnceCell<Result<BTreeMap<String, Shown>, Failure>>,
     pub(crate) packages: RefCell<BTreeMap<String, Result<Installed, Failure>>>,
+    pub(crate) images: RefCell<BTreeMap<ImageEngine, Result<Images, Failure>>>,
     texts: RefCell<BTreeMap<String, Option<String>>>,
     tokens: OnceCell<BTreeSet<Token>>,
     pub(crate) clients: Clients<'h>,
+    digests: Digests,
 }
 
 impl std::fmt::Debug for View<'_> {
@@ -50,9 +54,11 @@ impl<'h> View<'h> {
             package_sets,
             units: OnceCell::new(),
             packages: RefCell::default(),
+            images: RefCell::default(),
             texts: RefCell::default(),
             tokens: OnceCell::new(),
             clients: Clients::default(),
+            digests: Digests::default(),
         }
     }
 
@@ -64,6 +70,17 @@ impl<'h> View<'h> {
         let text = self.host.read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         self.texts.borrow_mut().insert(path.to_owned(), text.clone());
         Ok(text)
+    }
+
+    /// The digest of a file, links followed; nothing where there is none. A large one that did not change since it
+    /// was last read is not read again.
+    pub(crate) fn digest(&self, path: &str) -> Result<Option<Digest>, HostError> {
+        self.digests.of(self.host, path)
+    }
+
+    /// Keeps digests for the next look. That they cannot be kept is no failure: they are computed again.
+    pub(crate) fn keep_digests(&self) {
+        self.digests.keep(self.host);
     }
 
     /// Whether a token waits.

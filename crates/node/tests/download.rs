@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use common::{World, root};
+use kubespray_node::Host;
 use kubespray_resource::*;
 
 const BYTES: usize = 300_000;
@@ -89,6 +90,7 @@ impl Server {
         Download {
             path: "/opt/bin/tool".into(),
             urls: names.iter().map(|name| format!("{}/{name}", self.base)).collect(),
+            from_controller: false,
             digest: Digest::of(&content()),
             mode: Mode(0o755),
             owner: root(),
@@ -256,4 +258,84 @@ fn another_archive_or_a_missing_member_is_told() {
     assert!(failure.message.contains("no file `b`"));
     fs::write(world.path("/opt/a.tgz"), b"noise").unwrap();
     assert_eq!(world.apply(archive(b"noise", &[("a", "/a")])).unwrap_err().class, ErrorClass::Wish);
+}
+
+#[test]
+fn a_member_may_go_to_several_places_and_a_torn_archive_is_told() {
+    let world = World::new();
+    let noise: Vec<u8> =
+        (0..200_000u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes = tar_of(&[("a", &noise)], true);
+    fs::create_dir_all(world.path("/opt")).unwrap();
+    fs::write(world.path("/opt/a.tgz"), &bytes).unwrap();
+    world.converge(archive(&bytes, &[("a", "/usr/bin/a"), ("a", "/usr/bin/b")]));
+    assert_eq!(fs::read(world.path("/usr/bin/b")).unwrap(), noise);
+    let torn = &bytes[..bytes.len() / 2];
+    fs::write(world.path("/opt/a.tgz"), torn).unwrap();
+    let failure = world.apply(archive(torn, &[("a", "/usr/bin/c")])).unwrap_err();
+    assert!(failure.class == ErrorClass::Wish && failure.message.contains("is no archive"), "{failure:?}");
+    assert!(!world.path("/usr/bin/c").exists());
+}
+
+/// What the helper remembers of digests.
+const DIGESTS: &str = "/var/lib/kubespray/digests.json";
+
+#[test]
+fn a_large_file_is_read_once_until_it_changes() {
+    let world = World::new();
+    let (old, new) = (vec![1; 2 << 20], vec![2; 2 << 20]);
+    fs::create_dir_all(world.path("/opt/bin")).unwrap();
+    fs::write(world.path("/opt/bin/tool"), &old).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let wish = |bytes: &[u8]| {
+        let mode = world.host.metadata("/opt/bin/tool").unwrap().unwrap().mode;
+        Resource::from(Download { digest: Digest::of(bytes), mode, ..serve().download(&["ok"]) })
+    };
+    let look = |bytes: &[u8]| {
+        let items = [(StepId("s".into()), wish(bytes))];
+        let state = kubespray_node::observe_all(&world.host, &items).remove(0).1.unwrap();
+        wish(bytes).compare(&state, &Secrets::default()).unwrap().is_same()
+    };
+    assert!(look(&old));
+    // What was remembered is believed: here it is a lie.
+    let lie = world.get(DIGESTS).replace(Digest::of(&old).as_str(), Digest::of(&new).as_str());
+    world.put(DIGESTS, &lie);
+    assert!(look(&new) && !look(&old));
+    // Not beyond a change, even where size and time of the file are as before.
+    let times = fs::metadata(world.path("/opt/bin/tool")).unwrap().modified().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(world.path("/opt/bin/tool")).unwrap();
+    file.set_modified(times).unwrap();
+    assert!(look(&old) && !look(&new));
+    // Nor where it cannot be read.
+    world.put(DIGESTS, "noise");
+    assert!(look(&old));
+    // A link is followed each time.
+    fs::write(world.path("/opt/other"), &new).unwrap();
+    fs::remove_file(world.path("/opt/bin/tool")).unwrap();
+    std::os::unix::fs::symlink("../other", world.path("/opt/bin/tool")).unwrap();
+    assert_eq!(world.host.stamp("/opt/bin/tool").unwrap(), None);
+}
+
+#[test]
+fn what_is_remembered_of_digests_is_bounded_and_small_files_are_no_part_of_it() {
+    let world = World::new();
+    world.put("/opt/small", "small");
+    fs::write(world.path("/opt/large"), vec![1; 1 << 20]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let entry = |at: usize| {
+        format!(
+            "\"/old/{at}\":{{\"stamp\":{{\"size\":1,\"modified_ns\":1,\"changed_ns\":1,\"device\":1,\"inode\":1}},\
+             \"digest\":\"{}\",\"at_ms\":{at}}}",
+            Digest::of(b"")
+        )
+    };
+    world.put(DIGESTS, &format!("{{{}}}", (0..600).map(entry).collect::<Vec<_>>().join(",")));
+    for path in ["/opt/small", "/opt/large"] {
+        let wish = Download { path: path.into(), ..serve().download(&["ok"]) };
+        kubespray_node::observe_all(&world.host, &[("s".into(), wish.into())]);
+    }
+    let kept = world.get(DIGESTS);
+    assert_eq!(kept.matches("\"at_ms\"").count(), 500);
+    assert!(kept.contains("/opt/large") && !kept.contains("/opt/small"));
+    assert!(kept.contains("\"/old/599\"") && !kept.contains("\"/old/100\""));
 }

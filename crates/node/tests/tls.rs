@@ -44,6 +44,7 @@ fn download(url: String) -> Download {
     Download {
         path: "/opt/x".into(),
         urls: vec![url],
+        from_controller: false,
         digest: Digest::of(b"hi"),
         mode: Mode(0o644),
         owner: root(),

@@ -8,6 +8,7 @@ mod diff;
 mod graph;
 mod lint;
 mod make;
+mod matrix;
 mod outputs;
 mod preflight;
 mod select;
@@ -16,6 +17,10 @@ mod since;
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
+pub use matrix::{
+    ClockSample, ClusterShape, MtuWish, NameWish, Packet, PortWish, Tried, addresses_are_no_networks,
+    best_clock, names_resolve, packets_pass, ports_are_open, ports_wanted,
+};
 pub use outputs::observe_again;
 pub use preflight::{HostSeen, node_facts, preflight};
 pub use select::{Selection, select};

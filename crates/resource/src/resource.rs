@@ -14,6 +14,10 @@ use crate::{
     Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
     ObjectState, Prune, PruneState,
 };
+use crate::{
+    EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
+    EtcdSnapshotState, Image, ImageState,
+};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -100,6 +104,16 @@ kinds! {
     Drain => DrainState,
     /// A run of kubeadm.
     Kubeadm => KubeadmState,
+    /// A member of an etcd cluster.
+    EtcdMember => EtcdMemberState,
+    /// An etcd cluster that is well.
+    EtcdHealth => EtcdHealthState,
+    /// A snapshot of an etcd cluster.
+    EtcdSnapshot => EtcdSnapshotState,
+    /// Data of an etcd member made of a snapshot.
+    EtcdRestore => EtcdRestoreState,
+    /// A container image.
+    Image => ImageState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -147,6 +161,11 @@ impl Resource {
             (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
             (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
             (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
+            (Self::EtcdMember(wish), State::EtcdMember(state)) => wish.compare(state),
+            (Self::EtcdHealth(wish), State::EtcdHealth(state)) => wish.compare(state),
+            (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
+            (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
+            (Self::Image(wish), State::Image(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -156,6 +175,13 @@ impl Resource {
         match (self, state) {
             (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
             (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
+            (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
+            (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {
+                OutcomeKind::Created
+            }
+            (_, State::EtcdSnapshot(EtcdSnapshotState { status: None, .. })) => OutcomeKind::Created,
+            (_, State::EtcdRestore(EtcdRestoreState { has_data: false, .. })) => OutcomeKind::Created,
+            (_, State::Image(_)) => OutcomeKind::Created,
             (
                 _,
                 State::File(None)
@@ -209,6 +235,11 @@ impl Resource {
             Self::NodeState(_) => "node_state",
             Self::Drain(_) => "drain",
             Self::Kubeadm(_) => "kubeadm",
+            Self::EtcdMember(_) => "etcd_member",
+            Self::EtcdHealth(_) => "etcd_health",
+            Self::EtcdSnapshot(_) => "etcd_snapshot",
+            Self::EtcdRestore(_) => "etcd_restore",
+            Self::Image(_) => "image",
         }
     }
 
@@ -246,6 +277,11 @@ impl Resource {
             Self::Prune(prune) => prune.component.clone(),
             Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
             Self::Kubeadm(kubeadm) => kubeadm.command(),
+            Self::EtcdMember(member) => member.name.clone(),
+            Self::EtcdHealth(health) => health.client.endpoints.join(","),
+            Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
+            Self::EtcdRestore(restore) => restore.data_dir.clone(),
+            Self::Image(image) => image.reference.clone(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
@@ -266,6 +302,7 @@ impl Resource {
                 stdin.secret_names().into_iter().map(str::to_owned).collect()
             }
             Self::Object(object) => object.secret_names(),
+            Self::Image(image) => image.auth.iter().cloned().collect(),
             _ => Vec::new(),
         }
     }
@@ -282,6 +319,7 @@ impl Resource {
                     _ => None,
                 })
             }
+            Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
             _ => None,
         }
     }

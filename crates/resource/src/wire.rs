@@ -6,17 +6,26 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Facts, Failure, Outcome, Resource, RunId, Secrets, State, StepId, Token};
+use crate::{
+    Digest, Facts, Failure, Outcome, PacketSize, PortState, Resource, RunId, Secrets, State, StepId, Token,
+};
 
 /// Both sides must speak the same version.
 pub const PROTOCOL: u32 = 1;
 
 /// A longer frame is noise or an attack; the longest honest one is a plan of a large cluster.
 pub const LONGEST_FRAME: usize = 64 << 20;
+
+/// How many bytes of a file one [`Ask::Bytes`] carries, but for its last ones.
+pub const CHUNK: u64 = 1 << 20;
+
+/// How many [`Answer::Want`]s of one file may wait for their bytes.
+pub const CHUNKS_ON_THE_WAY: u64 = 4;
 
 /// What the helper's first line begins with.
 pub const MAGIC: &str = "KUBESPRAY-NODE ";
@@ -123,12 +132,52 @@ pub enum Ask {
         /// How long one may take, in milliseconds.
         timeout_ms: u64,
     },
+    /// Listen at these ports of all addresses, so that others can try them. Answered at once; the helper goes on
+    /// listening while it answers other requests. The ports of an earlier request are let go.
+    Listen {
+        /// The ports; none to let go of those that are listened at.
+        ports: Vec<u16>,
+        /// For how long, in seconds; a minute at most.
+        seconds: u64,
+    },
+    /// What is the largest packet that reaches these addresses in one piece?
+    Packets {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// Larger ones are not tried, in bytes: what the interface takes.
+        largest: u32,
+    },
+    /// What addresses do these names have, as the host resolves them?
+    Resolve {
+        /// The names.
+        names: Vec<String>,
+    },
+    /// What time is it? Answered by a look at the clock alone: its time is known as well as half of the round trip.
+    Clock,
     /// How long does a small synced write to this folder take?
     Fsync {
         /// The folder; made when it is missing, removed again.
         path: String,
         /// How many writes.
         count: u32,
+    },
+    /// Bytes of a file that the controller keeps, for an [`Answer::Want`]. See there.
+    Bytes {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// Where they begin; that of the [`Answer::Want`].
+        offset: u64,
+        /// The bytes in base64: [`CHUNK`] of them, fewer only where the file ends.
+        bytes: String,
+        /// Whether the file ends with them.
+        last: bool,
+    },
+    /// The controller does not give a file, for an [`Answer::Want`]. See there.
+    NoBytes {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// Why not.
+        why: String,
     },
     /// Remove all that helpers left, this binary too.
     Clean,
@@ -190,6 +239,23 @@ pub enum Answer {
     Text(Option<String>),
     /// A step has begun.
     Started(StepId),
+    /// A step needs bytes of a file that the controller keeps (`Download::from_controller`): [`CHUNK`] of them,
+    /// from this offset on.
+    ///
+    /// It carries the number of the step's [`Ask::Apply`], between [`Answer::Started`] and [`Answer::Applied`].
+    /// The controller answers each with exactly one request of the same number, in their order: [`Ask::Bytes`]
+    /// with this digest and offset, with no bytes and `last` where the file ends before or at the offset; or
+    /// [`Ask::NoBytes`]. These two requests are answered by nothing. The controller remembers nothing between two
+    /// of them. The helper asks once, and when the file goes on it keeps [`CHUNKS_ON_THE_WAY`] of them on the way;
+    /// some of them may lie behind the end. After a lost connection it asks on from what it has; where the digest
+    /// of the whole is wrong in the end, once more from the beginning. An offset need not be a multiple of
+    /// [`CHUNK`].
+    Want {
+        /// The digest of the whole file.
+        digest: Digest,
+        /// The first byte.
+        offset: u64,
+    },
     /// A step has ended.
     Applied(StepId, Result<Outcome, Failure>),
     /// A command has ended.
@@ -209,6 +275,14 @@ pub enum Answer {
     Journal(Vec<JournalEntry>),
     /// What could be reached: milliseconds, or why not.
     Reached(BTreeMap<String, Result<u64, String>>),
+    /// What became of ports to listen at.
+    Listening(BTreeMap<u16, PortState>),
+    /// The largest packets, by address.
+    Packets(BTreeMap<IpAddr, PacketSize>),
+    /// Addresses of names, ordered; or why there are none.
+    Resolved(BTreeMap<String, Result<Vec<IpAddr>, String>>),
+    /// Milliseconds since 1970, by the host's clock.
+    Clock(u64),
     /// Times of synced writes in microseconds, ordered.
     Synced(Vec<u64>),
     /// Nothing happens, but the helper lives.
@@ -223,7 +297,7 @@ pub enum Answer {
 impl Answer {
     /// Whether it is the last one to its request.
     pub fn ends_request(&self) -> bool {
-        !matches!(self, Self::Started(_) | Self::Heartbeat { .. })
+        !matches!(self, Self::Started(_) | Self::Want { .. } | Self::Heartbeat { .. })
     }
 }
 

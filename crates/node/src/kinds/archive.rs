@@ -1,10 +1,10 @@
 //! Files out of archives, and what is remembered of them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
-use kubespray_resource::{Archive, ArchiveState, Digest, Failure, Mode, Owner, PathKind};
+use kubespray_resource::{Archive, ArchiveState, Digest, Failure, Member, Mode, Owner, PathKind};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::impossible;
@@ -22,6 +22,9 @@ struct Taken {
     size: u64,
     modified_ns: i128,
 }
+
+/// How much is read at once.
+const BUFFER: usize = 128 << 10;
 
 /// The largest member: a container image or a big Go binary stays far below.
 const LARGEST: u64 = 2 << 30;
@@ -51,10 +54,8 @@ pub(crate) fn observe(view: &View<'_>, wish: &Archive) -> Result<ArchiveState, F
 
 /// Takes stale files from the archive and remembers them.
 pub(crate) fn apply(host: &dyn Host, wish: &Archive, state: &ArchiveState) -> Result<(), Failure> {
-    let bytes = host
-        .read(&wish.path)?
-        .ok_or_else(|| Failure::of_host(format!("the archive `{}` is not there", wish.path)))?;
-    if Digest::of(&bytes) != wish.digest {
+    let gone = || Failure::of_host(format!("the archive `{}` is not there", wish.path));
+    if View::new(host, []).digest(&wish.path)?.ok_or_else(gone)? != wish.digest {
         return Err(Failure::of_host(format!("the archive `{}` is not what it should be", wish.path))
             .hint("remove it; the next run fetches it again"));
     }
@@ -62,11 +63,10 @@ pub(crate) fn apply(host: &dyn Host, wish: &Archive, state: &ArchiveState) -> Re
     let mut missing: Vec<_> =
         wish.members.iter().filter(|member| state.stale.contains(&member.path)).collect();
     let unreadable = |error: io::Error| impossible(format!("`{}` is no archive: {error}", wish.path));
-    let plain: Box<dyn Read + '_> = if bytes.starts_with(&[0x1f, 0x8b]) {
-        Box::new(MultiGzDecoder::new(bytes.as_slice()))
-    } else {
-        Box::new(bytes.as_slice())
-    };
+    let mut bytes = BufReader::with_capacity(BUFFER, host.open(&wish.path)?.ok_or_else(gone)?);
+    let is_compressed = bytes.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]);
+    let plain: Box<dyn Read + '_> =
+        if is_compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
     let mut archive = tar::Archive::new(plain);
     for entry in archive.entries().map_err(unreadable)? {
         if missing.is_empty() {
@@ -81,11 +81,20 @@ pub(crate) fn apply(host: &dyn Host, wish: &Archive, state: &ArchiveState) -> Re
         if entry.size() > LARGEST {
             return Err(impossible(format!("`{name}` in `{}` is too large", wish.path)));
         }
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).map_err(unreadable)?;
+        // A member is read once; where it goes to several places, the others are copies of the first.
+        let mut first: Option<String> = None;
         for member in missing.extract_if(.., |member| member.name == name) {
             paths::make_parents(host, &member.path)?;
-            host.write(&member.path, &content, member.mode, &wish.owner)?;
+            match &first {
+                None => write(host, &mut entry, wish, member, &unreadable)?,
+                Some(path) => {
+                    let mut copy = host.open(path)?.ok_or_else(|| {
+                        Failure::of_host(format!("`{path}` vanished right after it was written"))
+                    })?;
+                    host.write_from(&member.path, &mut copy, member.mode, &wish.owner)?;
+                }
+            }
+            first.get_or_insert_with(|| member.path.clone());
             let is = host.metadata(&member.path)?.ok_or_else(|| {
                 Failure::of_host(format!("`{}` vanished right after it was written", member.path))
             })?;
@@ -97,6 +106,41 @@ pub(crate) fn apply(host: &dyn Host, wish: &Archive, state: &ArchiveState) -> Re
     match missing.first() {
         None => Ok(()),
         Some(member) => Err(impossible(format!("`{}` has no file `{}`", wish.path, member.name))),
+    }
+}
+
+/// Writes a member piece by piece; tells errors of the archive from those of the host.
+fn write(
+    host: &dyn Host,
+    from: &mut impl Read,
+    wish: &Archive,
+    member: &Member,
+    unreadable: &dyn Fn(io::Error) -> Failure,
+) -> Result<(), Failure> {
+    let mut from = Noted { from, error: None };
+    let result = host.write_from(&member.path, &mut from, member.mode, &wish.owner);
+    match from.error {
+        Some(error) => Err(unreadable(error)),
+        None => Ok(result?),
+    }
+}
+
+/// Keeps an error of a reader, which a writer would tell as its own.
+struct Noted<R> {
+    from: R,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> Read for Noted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.from.read(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let told = io::Error::new(error.kind(), error.to_string());
+                self.error = Some(error);
+                Err(told)
+            }
+            other => other,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn observe(view: &View<'_>, wish: &Download) -> Result<DownloadState,
     if is.kind != PathKind::File {
         return Ok(nothing);
     }
-    let digest = view.host.digest(&wish.path)?;
+    let digest = view.digest(&wish.path)?;
     Ok(DownloadState { digest, mode: Some(is.mode), owner: Some(is.owner) })
 }
 
@@ -26,16 +26,26 @@ pub(crate) fn apply(host: &dyn Host, wish: &Download, state: &DownloadState) -> 
     Ok(host.set_attributes(&wish.path, wish.mode, &wish.owner)?)
 }
 
+/// Where a file is had from.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Controller,
+    Url(&'a str),
+}
+
 fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
-    if wish.urls.is_empty() {
+    let controller = wish.from_controller.then_some(Place::Controller);
+    let places: Vec<Place<'_>> =
+        controller.into_iter().chain(wish.urls.iter().map(|url| Place::Url(url))).collect();
+    if places.is_empty() {
         return Err(impossible(format!("nobody said where `{}` may be had", wish.path)));
     }
     paths::make_parents(host, &wish.path)?;
     let part = format!("{}.part", wish.path);
     let mut class = ErrorClass::Wish;
     let mut evidence = Vec::new();
-    for url in &wish.urls {
-        match fetch_one(host, wish, url, &part) {
+    for place in places {
+        match fetch_one(host, wish, place, &part) {
             Ok(()) => {
                 host.set_attributes(&part, wish.mode, &wish.owner)?;
                 return Ok(host.rename(&part, &wish.path)?);
@@ -56,11 +66,14 @@ fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
         ErrorClass::Wish => {
             failure.hint("the checksum in the variables does not belong to what the URLs give")
         }
+        _ if wish.urls.is_empty() => {
+            failure.hint("fill the cache of the machine that runs this, or let hosts download by themselves")
+        }
         _ => failure.hint("check that the host reaches the URLs, through its proxy where it needs one"),
     })
 }
 
-fn fetch_one(host: &dyn Host, wish: &Download, url: &str, part: &str) -> Result<(), Failure> {
+fn fetch_one(host: &dyn Host, wish: &Download, place: Place<'_>, part: &str) -> Result<(), Failure> {
     let mut offset = match host.metadata(part)? {
         Some(is) if is.kind == PathKind::File => is.size,
         _ => 0,
@@ -69,14 +82,17 @@ fn fetch_one(host: &dyn Host, wish: &Download, url: &str, part: &str) -> Result<
         return Ok(());
     }
     loop {
-        host.fetch(&Fetch {
-            url,
-            to: part,
-            offset,
-            proxy: wish.proxy.as_deref().filter(|_| !is_direct(url, &wish.no_proxy)),
-            verify_tls: wish.verify_tls,
-            timeout: Duration::from_secs(wish.timeout_s.max(1)),
-        })?;
+        match place {
+            Place::Url(url) => host.fetch(&Fetch {
+                url,
+                to: part,
+                offset,
+                proxy: wish.proxy.as_deref().filter(|_| !is_direct(url, &wish.no_proxy)),
+                verify_tls: wish.verify_tls,
+                timeout: Duration::from_secs(wish.timeout_s.max(1)),
+            })?,
+            Place::Controller => supply(host, wish, part, offset)?,
+        }
         let digest = host.digest(part)?;
         if digest.as_ref() == Some(&wish.digest) {
             return Ok(());
@@ -85,12 +101,34 @@ fn fetch_one(host: &dyn Host, wish: &Download, url: &str, part: &str) -> Result<
         // What was there before may have come from another place: once more from the beginning.
         if offset == 0 {
             let got = digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
-            return Err(impossible(format!("{} gave {got} in place of {}", shown(url), wish.digest)));
+            let place = match place {
+                Place::Controller => "the controller".to_owned(),
+                Place::Url(url) => shown(url),
+            };
+            return Err(impossible(format!("{place} gave {got} in place of {}", wish.digest)));
         }
         if host.is_cancelled() {
             return Err(HostError::Cancelled.into());
         }
         offset = 0;
+    }
+}
+
+/// Writes what the controller gives, from an offset to the end.
+fn supply(host: &dyn Host, wish: &Download, part: &str, mut offset: u64) -> Result<(), Failure> {
+    loop {
+        if host.is_cancelled() {
+            return Err(HostError::Cancelled.into());
+        }
+        let chunk = host.supply(&wish.digest, offset, Duration::from_secs(wish.timeout_s.max(1)))?;
+        host.write_part(part, offset, &chunk.bytes, chunk.last)?;
+        offset = offset.saturating_add(chunk.bytes.len() as u64);
+        if chunk.last {
+            return Ok(());
+        }
+        if chunk.bytes.is_empty() {
+            return Err(Failure::of_host("the controller gave no bytes of a file that goes on"));
+        }
     }
 }
 

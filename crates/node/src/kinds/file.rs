@@ -1,6 +1,6 @@
 //! Whole files.
 
-use kubespray_resource::{Content, Digest, Failure, File, FileState, PathKind, Secrets};
+use kubespray_resource::{Content, Failure, File, FileState, PathKind, Secrets};
 
 use crate::failure::{impossible, missing_secret};
 use crate::{Host, View};
@@ -9,7 +9,7 @@ use crate::{Host, View};
 pub(crate) fn observe(view: &View<'_>, wish: &File) -> Result<Option<FileState>, Failure> {
     let Some(is) = view.host.metadata(&wish.path)? else { return Ok(None) };
     let digest = match is.kind {
-        PathKind::File if !wish.keep_content => view.host.digest(&wish.path)?,
+        PathKind::File if !wish.keep_content => view.digest(&wish.path)?,
         _ => None,
     };
     Ok(Some(FileState { kind: is.kind, digest, size: is.size, mode: is.mode, owner: is.owner }))
@@ -34,13 +34,12 @@ pub(crate) fn apply(
     }
     let bytes = match &wish.content {
         Content::CopyOf { path, digest } => {
-            let bytes = host
-                .read(path)?
-                .ok_or_else(|| Failure::of_host(format!("`{path}`, to be copied, is not there")))?;
-            if Digest::of(&bytes) != *digest {
+            let gone = || Failure::of_host(format!("`{path}`, to be copied, is not there"));
+            if View::new(host, []).digest(path)?.ok_or_else(gone)? != *digest {
                 return Err(Failure::of_host(format!("`{path}`, to be copied, is not what it should be")));
             }
-            bytes
+            let mut from = host.open(path)?.ok_or_else(gone)?;
+            return Ok(host.write_from(&wish.path, &mut from, wish.mode, &wish.owner)?);
         }
         content => content.bytes(secrets).map_err(missing_secret)?.ok_or_else(|| {
             impossible(format!("only the digest of `{}` is known, not its bytes", wish.path))

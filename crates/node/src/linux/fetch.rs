@@ -1,9 +1,8 @@
 //! Fetching URLs.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Proxy};
 
-use super::{LinuxHost, refused, words};
+use super::{LinuxHost, files, refused, words};
 use crate::{Fetch, Host, HostError};
 
 /// Where distributions keep the certificates that they trust.
@@ -74,7 +73,7 @@ pub(super) fn fetch(host: &LinuxHost, fetch: &Fetch<'_>) -> Result<(), HostError
     let to = host.path(fetch.to);
     if let Some(path) = fetch.url.strip_prefix("file://") {
         let from = File::open(host.path(path)).map_err(refused("read", path))?;
-        let mut out = open(&to, 0).map_err(refused("write", fetch.to))?;
+        let mut out = files::open_part(&to, 0).map_err(refused("write", fetch.to))?;
         return copy(host, from, &mut out, fetch, &to);
     }
     let mut offset = fetch.offset;
@@ -104,7 +103,7 @@ pub(super) fn fetch(host: &LinuxHost, fetch: &Fetch<'_>) -> Result<(), HostError
             HostError::Refused { what, why }
         });
     }
-    let mut out = open(&to, offset).map_err(refused("write", fetch.to))?;
+    let mut out = files::open_part(&to, offset).map_err(refused("write", fetch.to))?;
     copy(host, response.into_body().into_reader(), &mut out, fetch, &to)
 }
 
@@ -145,21 +144,6 @@ fn ask(host: &LinuxHost, fetch: &Fetch<'_>, offset: u64) -> Result<Response<Body
 fn begins_at(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
-}
-
-fn open(path: &Path, offset: u64) -> io::Result<File> {
-    // Not followed: the folder may belong to others.
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(no_follow)
-        .open(path)?;
-    file.set_len(offset)?;
-    file.seek(SeekFrom::Start(offset))?;
-    Ok(file)
 }
 
 fn copy(

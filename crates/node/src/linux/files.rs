@@ -1,7 +1,7 @@
 //! Files and folders.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::names::Names;
 use super::sync_folder;
-use crate::Metadata;
+use crate::{Metadata, Stamp};
 
 pub(super) fn metadata(root: &Path, path: &Path) -> io::Result<Metadata> {
     let is = fs::symlink_metadata(path)?;
@@ -34,6 +34,43 @@ pub(super) fn metadata(root: &Path, path: &Path) -> io::Result<Metadata> {
         size: is.size(),
         modified_ns: i128::from(is.mtime()) * 1_000_000_000 + i128::from(is.mtime_nsec()),
     })
+}
+
+pub(super) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    let is = fs::symlink_metadata(path)?;
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Ok(is.is_file().then(|| Stamp {
+        size: is.size(),
+        modified_ns: nanoseconds(is.mtime(), is.mtime_nsec()),
+        changed_ns: nanoseconds(is.ctime(), is.ctime_nsec()),
+        device: is.dev(),
+        inode: is.ino(),
+    }))
+}
+
+/// Opens a file to write from an offset on; what is behind it goes. A link is not followed: the folder may belong
+/// to others.
+pub(super) fn open_part(path: &Path, offset: u64) -> io::Result<File> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    file.set_len(offset)?;
+    file.seek(SeekFrom::Start(offset))?;
+    Ok(file)
+}
+
+pub(super) fn write_part(path: &Path, offset: u64, bytes: &[u8], last: bool) -> io::Result<()> {
+    let mut file = open_part(path, offset)?;
+    file.write_all(bytes)?;
+    if last {
+        file.sync_all()?;
+        sync_folder(path)?;
+    }
+    Ok(())
 }
 
 pub(super) fn digest(path: &Path) -> io::Result<Digest> {
@@ -73,7 +110,7 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.kubespray-new"))
 }
 
-pub(super) fn write(path: &Path, bytes: &[u8], mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
+pub(super) fn write(path: &Path, mut from: impl Read, mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
     let temporary = beside(path);
     let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
     let mut file = match open() {
@@ -83,7 +120,7 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: Mode, uid: u32, gid: u32) -
         }
         other => other?,
     };
-    let result = fill(&mut file, path, bytes, mode, uid, gid).and_then(|()| fs::rename(&temporary, path));
+    let result = fill(&mut file, path, &mut from, mode, uid, gid).and_then(|()| fs::rename(&temporary, path));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -91,8 +128,15 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: Mode, uid: u32, gid: u32) -
     sync_folder(path)
 }
 
-fn fill(file: &mut File, path: &Path, bytes: &[u8], mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
-    file.write_all(bytes)?;
+fn fill(
+    file: &mut File,
+    path: &Path,
+    from: &mut impl Read,
+    mode: Mode,
+    uid: u32,
+    gid: u32,
+) -> io::Result<()> {
+    io::copy(from, file)?;
     own(file, mode, uid, gid)?;
     keep_label(file, path);
     file.sync_all()

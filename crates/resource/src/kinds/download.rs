@@ -11,6 +11,9 @@ pub struct Download {
     pub path: String,
     /// Where it may be had, in this order.
     pub urls: Vec<String>,
+    /// Whether the controller keeps it. It is asked before all URLs, which may be none.
+    #[serde(default)]
+    pub from_controller: bool,
     /// What it must be. A file that differs is never put at the path.
     pub digest: Digest,
     /// Who may do what.

@@ -8,9 +8,11 @@ mod check;
 mod command;
 mod download;
 mod drain;
+mod etcd;
 mod file;
 mod host;
 mod identity;
+mod image;
 mod kubeadm;
 mod module;
 mod mount;
@@ -31,9 +33,15 @@ pub use check::{Check, CheckState, Probe};
 pub use command::{Command, CommandState, Guard};
 pub use download::{Download, DownloadState};
 pub use drain::{Drain, DrainFallback, DrainPod, DrainState};
+pub use etcd::{
+    EtcdChange, EtcdClient, EtcdExpected, EtcdHealth, EtcdHealthState, EtcdKeep, EtcdListed, EtcdMember,
+    EtcdMemberState, EtcdQuorum, EtcdRestore, EtcdRestoreState, EtcdSeen, EtcdSnapshot, EtcdSnapshotState,
+    EtcdSnapshotStatus, EtcdStatus,
+};
 pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
+pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
 pub use kubeadm::{Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_planner::components::{Site, prepare_hosts};
+use kubespray_planner::components::{Live, Site, prepare_hosts};
 use kubespray_resource::{Facts, Resource, Step};
 use support::{debian, rocky, shown, spec};
 
@@ -20,7 +20,7 @@ all:
 
 fn steps(vars: &str, facts: &BTreeMap<String, Facts>) -> Vec<Step> {
     let spec = spec(HOSTS, vars, facts);
-    prepare_hosts(&Site { spec: &spec, facts })
+    prepare_hosts(&Site { spec: &spec, facts, live: &Live::default() })
 }
 
 fn facts() -> BTreeMap<String, Facts> {
@@ -84,7 +84,11 @@ fn hosts_without_facts_are_left_out() {
     let known = facts();
     let spec = spec(HOSTS, "", &known);
     let some: BTreeMap<String, Facts> = [("e".to_owned(), debian("10.0.0.13"))].into();
-    assert!(prepare_hosts(&Site { spec: &spec, facts: &some }).iter().all(|step| step.host == "e"));
+    assert!(
+        prepare_hosts(&Site { spec: &spec, facts: &some, live: &Live::default() })
+            .iter()
+            .all(|step| step.host == "e")
+    );
 }
 
 #[test]

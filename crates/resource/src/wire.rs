@@ -185,6 +185,13 @@ pub enum Ask {
     Cancel,
 }
 
+impl Ask {
+    /// Whether it is answered: chunks of files are themselves answers.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Self::Bytes { .. } | Self::NoBytes { .. })
+    }
+}
+
 /// A step to apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Apply {

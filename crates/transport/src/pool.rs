@@ -178,7 +178,7 @@ impl Room {
 impl Connection for Lease {
     fn send(&mut self, request: &Request) {
         if !self.is_back {
-            lock(&self.room.state).open += 1;
+            lock(&self.room.state).open += usize::from(request.body.is_answered());
             self.room.send(request);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kubespray_planner::{Seen, Wishes, contents_as_digests, texts_to_read};
+use kubespray_planner::{Seen, Wishes, contents_as_digests, observe_again, texts_to_read};
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Resource, Secrets, StepId};
 
@@ -15,15 +15,27 @@ const LONGEST_TEXT: u64 = 256 << 10;
 
 /// What the hosts of some wishes have. A host that cannot be asked is an error, and all of them are named.
 pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<Seen, Failure> {
-    let mut asked: BTreeMap<&str, Vec<(StepId, Resource)>> = BTreeMap::new();
+    let mut asked: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
     for step in &wishes.steps {
         let resource = contents_as_digests(&step.resource, secrets)
             .map_err(|secret| Failure::from(missing(&step.host, &secret)))?;
-        asked.entry(&step.host).or_default().push((step.id.clone(), resource));
+        asked.entry(step.host.clone()).or_default().push((step.id.clone(), resource));
     }
     let mut seen = Seen::default();
+    observe(reach, &asked, &mut seen)?;
+    look_again(reach, wishes, &mut seen)?;
+    read_texts(reach, wishes, &mut seen, secrets)?;
+    Ok(seen)
+}
+
+/// Asks hosts what they have; a host that cannot be asked is an error, and all of them are named.
+fn observe(
+    reach: &Reach,
+    asked: &BTreeMap<String, Vec<(StepId, Resource)>>,
+    seen: &mut Seen,
+) -> Result<(), Failure> {
     let mut problems = Vec::new();
-    let ways = reach.ways(&asked.keys().copied().collect::<Vec<_>>())?;
+    let ways = reach.ways(&asked.keys().map(String::as_str).collect::<Vec<_>>())?;
     let items = |host: &str| asked.get(host).cloned().unwrap_or_default();
     let answers = fleet::ask(&reach.transport, &ways, |host| vec![Ask::Observe { items: items(host) }]);
     for (host, result) in answers {
@@ -39,11 +51,19 @@ pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<
             }
         }
     }
-    if !problems.is_empty() {
-        return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
+    if problems.is_empty() { Ok(()) } else { Err(Failure { diagnostics: problems, code: FOUND_ERRORS }) }
+}
+
+/// Certificates are compared with authorities that other hosts hold.
+fn look_again(reach: &Reach, wishes: &Wishes, seen: &mut Seen) -> Result<(), Failure> {
+    let hosts: BTreeMap<&StepId, &str> =
+        wishes.steps.iter().map(|step| (&step.id, step.host.as_str())).collect();
+    let mut asked: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
+    for (step, resource) in observe_again(wishes, seen) {
+        let Some(host) = hosts.get(&step) else { continue };
+        asked.entry((*host).to_owned()).or_default().push((step, resource));
     }
-    read_texts(reach, wishes, &mut seen, secrets)?;
-    Ok(seen)
+    observe(reach, &asked, seen)
 }
 
 fn read_texts(reach: &Reach, wishes: &Wishes, seen: &mut Seen, secrets: &Secrets) -> Result<(), Failure> {

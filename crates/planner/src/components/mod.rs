@@ -4,6 +4,7 @@
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
+mod live;
 mod ntp;
 mod packages;
 mod preinstall;
@@ -16,6 +17,8 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
+pub use live::{Live, probes};
+
 /// What is known when an operation is planned.
 #[derive(Debug)]
 pub struct Site<'a> {
@@ -23,6 +26,18 @@ pub struct Site<'a> {
     pub spec: &'a ClusterSpec,
     /// What its hosts are, by name.
     pub facts: &'a BTreeMap<String, Facts>,
+    /// What is there already.
+    pub live: &'a Live,
+}
+
+impl<'a> Site<'a> {
+    /// The hosts whose facts are known, in the order of the inventory.
+    pub(crate) fn hosts(&'a self) -> impl Iterator<Item = Host<'a>> {
+        self.spec.hosts.iter().filter_map(move |spec| {
+            let facts = self.facts.get(&spec.name)?;
+            Some(Host { site: self, spec, facts })
+        })
+    }
 }
 
 /// Kinds of systems that are prepared in the same way (`ansible_os_family`).
@@ -37,6 +52,7 @@ pub(crate) enum Family {
 /// A host that steps are made for.
 #[derive(Clone, Copy)]
 pub(crate) struct Host<'a> {
+    pub(crate) site: &'a Site<'a>,
     pub(crate) spec: &'a HostSpec,
     pub(crate) facts: &'a Facts,
 }
@@ -72,6 +88,11 @@ impl<'a> Host<'a> {
         roles.control_plane || roles.worker || roles.route_reflector
     }
 
+    /// Whether it is a node already.
+    pub(crate) fn is_live_node(&self) -> bool {
+        self.site.live.nodes.contains(&self.spec.name)
+    }
+
     pub(crate) fn package_manager(&self) -> Option<PackageManager> {
         match self.family() {
             Family::Debian => Some(PackageManager::Apt),
@@ -85,18 +106,17 @@ impl<'a> Host<'a> {
 /// Everything that hosts need before a container engine: names, packages, folders, kernel parameters, resolvers,
 /// clocks. Hosts whose facts are not known are left out.
 pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
-    let hosts = site.spec.hosts.iter().filter_map(|spec| {
-        let facts = site.facts.get(&spec.name)?;
-        Some(Host { spec, facts })
-    });
-    hosts.flat_map(prepare).collect()
+    site.hosts().flat_map(prepare).collect()
 }
 
 fn prepare(host: Host<'_>) -> Vec<Step> {
     let mut chain = Chain::new(host);
     bootstrap::wish(&mut chain);
     preinstall::wish(&mut chain);
-    resolvers::wish(&mut chain, resolvers::Pass::Early);
+    // The late pass of the same plan says how a node's are to be.
+    if !host.is_live_node() {
+        resolvers::wish(&mut chain, resolvers::Pass::Early);
+    }
     ntp::wish(&mut chain);
     chain.into_steps()
 }

@@ -66,7 +66,7 @@ pub struct Request {
 }
 
 /// What a controller asks. Requests are answered in their order, but for [`Ask::Ping`] and [`Ask::Cancel`],
-/// which are answered at once.
+/// which are answered at once, and [`Ask::Bytes`] and [`Ask::NoBytes`], which are answers themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
@@ -386,6 +386,25 @@ mod tests {
         assert!(matches!(read_frame::<Request>(&mut &*cut), Err(FrameError::End)));
         let long = [255, 255, 255, 255, 0];
         assert!(matches!(read_frame::<Request>(&mut long.as_slice()), Err(FrameError::Garbage(_))));
+    }
+
+    #[test]
+    fn answers_with_keys_that_are_no_texts_come_back() {
+        let address: IpAddr = "fd00::1".parse().unwrap();
+        let used = PortState::Used { address, by: None };
+        for body in [
+            Answer::Listening([(22, used), (6443, PortState::Listening)].into()),
+            Answer::Packets([(address, PacketSize::Bytes(1450))].into()),
+            Answer::Resolved(
+                [("a".to_owned(), Ok(vec![address])), ("b".to_owned(), Err("no".into()))].into(),
+            ),
+            Answer::Want { digest: Digest::of(b""), offset: u64::MAX },
+        ] {
+            assert_eq!(body.ends_request(), !matches!(body, Answer::Want { .. }));
+            let reply = Reply { id: 1, body };
+            let bytes = encode(&reply).unwrap();
+            assert_eq!(read_frame::<Reply>(&mut bytes.as_slice()).unwrap(), reply);
+        }
     }
 
     #[test]

@@ -59,8 +59,8 @@ impl Listeners {
                 // One that others listen at elsewhere is tried there, and is no port of ours.
                 Some(socket) => PortState::Used { address: socket.address, by: user(root, socket.inode) },
                 None => match bind(port) {
-                    Ok(listener) => {
-                        held.push(listener);
+                    Ok(listeners) => {
+                        held.extend(listeners);
                         PortState::Listening
                     }
                     Err(error) => PortState::Refused(super::words(&error)),
@@ -86,14 +86,20 @@ impl Listeners {
     }
 }
 
-/// All addresses of both families where the host has both.
-fn bind(port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|error| match error.kind() {
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-        _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// All addresses of both families where the host has both: one socket for both, or where the host keeps them apart
+/// one for each.
+fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
+    let v6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port));
+    let v4 = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+    let found = match (v6, v4) {
+        (Ok(v6), Ok(v4)) => vec![v6, v4],
+        (Ok(one), Err(_)) | (Err(_), Ok(one)) => vec![one],
+        (Err(_), Err(error)) => return Err(error),
+    };
+    for listener in &found {
+        listener.set_nonblocking(true)?;
+    }
+    Ok(found)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,16 +4,19 @@
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
+#[expect(dead_code, reason = "components that install programs are to come")]
+mod downloads;
 mod live;
 mod ntp;
 mod packages;
 mod preinstall;
 mod resolvers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token, Unit,
+    Absent, Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token,
+    Unit,
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
@@ -121,17 +124,44 @@ fn prepare(host: Host<'_>) -> Vec<Step> {
     chain.into_steps()
 }
 
+/// Why what is wished of a host cannot be planned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{host}`, {component}: {message}; {hint}")]
+pub struct PlanningError {
+    /// The host.
+    pub host: String,
+    /// The component that needs it.
+    pub component: String,
+    /// What is wrong.
+    pub message: String,
+    /// What helps.
+    pub hint: String,
+}
+
 /// The steps of one host, in their order.
 pub(crate) struct Chain<'a> {
     pub(crate) host: Host<'a>,
     phase: &'static str,
     component: &'static str,
     steps: Vec<Step>,
+    /// What was done already and need not be done twice, by kind and name.
+    done: BTreeSet<(&'static str, String)>,
+    refusals: Vec<PlanningError>,
+    /// What is given in place of a step that was refused.
+    refused: Option<Step>,
 }
 
 impl<'a> Chain<'a> {
     pub(crate) fn new(host: Host<'a>) -> Self {
-        Self { host, phase: "", component: "", steps: Vec::new() }
+        Self {
+            host,
+            phase: "",
+            component: "",
+            steps: Vec::new(),
+            done: BTreeSet::new(),
+            refusals: Vec::new(),
+            refused: None,
+        }
     }
 
     /// What the following steps belong to. The phase is the tag of Kubespray's play, the component that of its
@@ -149,8 +179,34 @@ impl<'a> Chain<'a> {
         &mut self.steps[at]
     }
 
+    /// Says that something cannot be planned. An operation with refusals must not run.
+    pub(crate) fn refuse(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let (host, component) = (self.host.spec.name.clone(), self.component.to_owned());
+        let refusal = PlanningError { host, component, message: message.into(), hint: hint.into() };
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// A step that is in no plan, for callers of what was refused.
+    pub(crate) fn refused_step(&mut self) -> &mut Step {
+        let (host, absent) = (&self.host.spec.name, Absent { path: "/".into(), recursive: false });
+        self.refused.get_or_insert_with(|| Step::new(host, "refused", "refused", "refused", absent))
+    }
+
+    /// Whether nobody asked this before, for what several components need once for each host.
+    pub(crate) fn is_first(&mut self, kind: &'static str, name: &str) -> bool {
+        self.done.insert((kind, name.to_owned()))
+    }
+
     pub(crate) fn into_steps(self) -> Vec<Step> {
         self.steps
+    }
+
+    /// The steps, and why they must not run.
+    #[expect(dead_code, reason = "operations that can be refused are to come")]
+    pub(crate) fn finish(self) -> (Vec<Step>, Vec<PlanningError>) {
+        (self.steps, self.refusals)
     }
 }
 

@@ -171,6 +171,31 @@ fn a_certificate_crosses_two_hosts_and_the_second_run_changes_nothing() {
 }
 
 #[test]
+fn a_command_is_done_when_a_certificate_is_good_for_all_names() {
+    let (holder, leaf) = (World::new(), World::new());
+    let wish = wish();
+    let done = |names: &[AlternativeName]| {
+        let command: Resource = Command {
+            argv: vec!["renew".into()],
+            environment: BTreeMap::new(),
+            stdin: None,
+            guards: vec![Guard::Names { certificate: LEAF.into(), names: names.iter().cloned().collect() }],
+            timeout_s: 1,
+        }
+        .into();
+        matches!(observe(&View::new(&leaf.host, [&command]), &command).unwrap(), State::Command(state) if state.done)
+    };
+    let own = [AlternativeName::Dns("n1".into()), AlternativeName::Address("::1".parse().unwrap())];
+    assert!(!done(&own));
+    reasons(&holder.host, &leaf.host, &wish);
+    assert!(done(&own));
+    let [dns, address] = own;
+    assert!(!done(&[dns, address, AlternativeName::Dns("other".into())]));
+    fs::write(leaf.path(LEAF), "torn").unwrap();
+    assert!(!done(&[AlternativeName::Dns("n1".into())]));
+}
+
+#[test]
 fn every_algorithm_of_keys_is_made_and_recognised() {
     use KeyAlgorithm::{EcdsaP256, EcdsaP384, Rsa2048, Rsa3072, Rsa4096};
     for (ca, leaf) in [(Rsa2048, Rsa2048), (Rsa2048, Rsa3072), (EcdsaP384, EcdsaP384), (EcdsaP256, Rsa4096)] {

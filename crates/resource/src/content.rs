@@ -16,7 +16,8 @@ pub enum Content {
     Text(String),
     /// Bytes in base64.
     Base64(String),
-    /// A text with `{secret:NAME}` where secrets go. Its differences are not shown.
+    /// A text with `{secret:NAME}` where secrets go, `{secret:NAME|base64}` where they go in base64. Its
+    /// differences are not shown.
     Secret(String),
     /// Only the digest of what should be there: enough to compare, too little to write.
     Digest(Digest),
@@ -59,13 +60,18 @@ impl Content {
     /// The names of the secrets in it.
     pub fn secret_names(&self) -> Vec<&str> {
         match self {
-            Self::Secret(template) => places(template).map(|(_, name, _)| name).collect(),
+            Self::Secret(template) => {
+                places(template).map(|(_, name, _)| name.strip_suffix(IN_BASE64).unwrap_or(name)).collect()
+            }
             _ => Vec::new(),
         }
     }
 }
 
 const OPEN: &str = "{secret:";
+
+/// Behind the name of a secret that goes in base64.
+const IN_BASE64: &str = "|base64";
 
 /// Text before, name and text behind of each place of a secret.
 fn places(template: &str) -> impl Iterator<Item = (&str, &str, &str)> {
@@ -84,7 +90,10 @@ pub(crate) fn fill(template: &str, secrets: &Secrets) -> Result<String, MissingS
     let mut rest = template;
     for (before, name, behind) in places(template) {
         out.push_str(before);
-        out.push_str(secrets.get(name)?);
+        match name.strip_suffix(IN_BASE64) {
+            Some(name) => out.push_str(&STANDARD.encode(secrets.get(name)?)),
+            None => out.push_str(secrets.get(name)?),
+        }
         rest = behind;
     }
     out.push_str(rest);
@@ -168,6 +177,9 @@ mod tests {
         assert_eq!(content.secret_names(), ["a", "b"]);
         assert_eq!(content.bytes(&secrets).unwrap().unwrap(), b"x=1 y=2; {other}");
         assert!(Content::Secret("{secret:c}".into()).bytes(&secrets).is_err());
+        let encoded = Content::Secret("k: {secret:a|base64}".into());
+        assert_eq!(encoded.secret_names(), ["a"]);
+        assert_eq!(encoded.bytes(&secrets).unwrap().unwrap(), b"k: MQ==");
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Commands with guards.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kubespray_resource::{Command, CommandState, ErrorClass, Failure, Guard, Secrets};
+use kubespray_resource::{
+    AlternativeName, Command, CommandState, ErrorClass, Failure, Guard, PathKind, Secrets,
+};
 
+use super::certificate::now_s;
 use crate::failure::{missing_secret, of_output};
+use crate::x509;
 use crate::{Host, HostError, Spawn, View, tokens};
 
 /// Whether a guard says that the command is done.
@@ -15,12 +20,24 @@ pub(crate) fn observe(view: &View<'_>, wish: &Command) -> Result<CommandState, F
             Guard::Unless(argv) => succeeds(view.host, wish, argv)?,
             Guard::OnlyIf(argv) => !succeeds(view.host, wish, argv)?,
             Guard::Pending(token) => !view.is_pending(token)?,
+            Guard::Names { certificate, names } => is_good_for(view.host, certificate, names)?,
         };
         if done {
             return Ok(CommandState { done: true });
         }
     }
     Ok(CommandState { done: false })
+}
+
+/// Whether a certificate that can be read names all of these.
+fn is_good_for(host: &dyn Host, path: &str, names: &BTreeSet<AlternativeName>) -> Result<bool, Failure> {
+    let bytes = match host.metadata(path)? {
+        Some(is) if is.kind == PathKind::File => host.read(path)?,
+        _ => None,
+    };
+    let der = bytes.as_deref().and_then(x509::first_certificate);
+    let facts = der.and_then(|der| x509::facts(&der, None, now_s(host)));
+    Ok(facts.is_some_and(|facts| names.iter().all(|name| facts.names.contains(&name.to_string()))))
 }
 
 /// A guard whose program is not there yet does not succeed.

@@ -1,11 +1,11 @@
 //! Commands, with what says that they are done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::content::fill;
-use crate::{Comparison, MissingSecret, Secrets, Token};
+use crate::{AlternativeName, Comparison, MissingSecret, Secrets, Token};
 
 /// When a command is done already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ pub enum Guard {
     OnlyIf(Vec<String>),
     /// Unless an input of it changed since it last ran.
     Pending(Token),
+    /// When the certificate at a path is good for all these names, and perhaps for others.
+    Names {
+        /// Absolute path of the certificate.
+        certificate: String,
+        /// The names.
+        names: BTreeSet<AlternativeName>,
+    },
 }
 
 /// A command that runs until its guards say that it is done. It is done when any one of them says so.

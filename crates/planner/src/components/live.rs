@@ -11,6 +11,8 @@ use kubespray_spec::{ClusterSpec, HostSpec};
 pub struct Live {
     /// Control planes: `admin.conf` is there.
     pub control_planes: BTreeSet<String>,
+    /// Control planes that `kubeadm init` made: `super-admin.conf` is there.
+    pub super_admins: BTreeSet<String>,
     /// Nodes: `kubelet.conf` is there.
     pub nodes: BTreeSet<String>,
     /// Members of etcd: its data is there.
@@ -22,6 +24,7 @@ pub struct Live {
 }
 
 const CONTROL_PLANE: &str = "live/control-plane";
+const SUPER_ADMIN: &str = "live/super-admin";
 const NODE: &str = "live/node";
 const ETCD_MEMBER: &str = "live/etcd-member";
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
@@ -32,6 +35,7 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
     let (kubernetes, etcd) = (&host.settings.kubernetes, &host.settings.etcd);
     [
         (CONTROL_PLANE, format!("{}/admin.conf", kubernetes.kube_config_dir)),
+        (SUPER_ADMIN, format!("{}/super-admin.conf", kubernetes.kube_config_dir)),
         (NODE, format!("{}/kubelet.conf", kubernetes.kube_config_dir)),
         (ETCD_MEMBER, format!("{}/member", etcd.etcd_data_dir)),
         (ETCD_AUTHORITY, format!("{}/ca-key.pem", etcd.etcd_cert_dir)),
@@ -57,6 +61,7 @@ impl Live {
         };
         Self {
             control_planes: with(CONTROL_PLANE),
+            super_admins: with(SUPER_ADMIN),
             nodes: with(NODE),
             etcd_members: with(ETCD_MEMBER),
             etcd_authorities: with(ETCD_AUTHORITY),

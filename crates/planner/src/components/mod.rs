@@ -4,13 +4,18 @@
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
-#[expect(dead_code, reason = "components that install programs are to come")]
+mod control_plane;
+#[allow(dead_code, reason = "components that unpack archives are to come")]
 mod downloads;
+mod join;
+mod kubelet;
 mod live;
+mod load_balancer;
 mod ntp;
 mod packages;
 mod preinstall;
 mod resolvers;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +25,7 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
+pub use control_plane::order as control_plane_order;
 pub use live::{Live, probes};
 
 /// What is known when an operation is planned.
@@ -34,6 +40,14 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
+    /// The host that cluster-wide steps run on: the first control plane that is live, else the first of all
+    /// (LIFE-076: a fresh host that is placed first joins the cluster that is there).
+    pub(crate) fn leader(&self) -> &str {
+        let group = &self.spec.groups.control_plane;
+        let live = group.iter().find(|name| self.live.control_planes.contains(*name));
+        live.or(group.first()).map_or("", String::as_str)
+    }
+
     /// The hosts whose facts are known, in the order of the inventory.
     pub(crate) fn hosts(&'a self) -> impl Iterator<Item = Host<'a>> {
         self.spec.hosts.iter().filter_map(move |spec| {
@@ -96,6 +110,11 @@ impl<'a> Host<'a> {
         self.site.live.nodes.contains(&self.spec.name)
     }
 
+    /// Whether it is a control plane already.
+    pub(crate) fn is_live_control_plane(&self) -> bool {
+        self.site.live.control_planes.contains(&self.spec.name)
+    }
+
     pub(crate) fn package_manager(&self) -> Option<PackageManager> {
         match self.family() {
             Family::Debian => Some(PackageManager::Apt),
@@ -110,6 +129,24 @@ impl<'a> Host<'a> {
 /// clocks. Hosts whose facts are not known are left out.
 pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
     site.hosts().flat_map(prepare).collect()
+}
+
+/// Kubernetes on hosts that are prepared and have a container engine and etcd: kubelets, control planes, joins,
+/// labels and taints. Hosts whose facts are not known are left out.
+pub fn kubernetes(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
+    let mut all = (Vec::new(), Vec::new());
+    for host in site.hosts().filter(Host::is_node) {
+        let mut chain = Chain::new(host);
+        load_balancer::wish(&mut chain);
+        kubelet::wish(&mut chain);
+        control_plane::wish(&mut chain);
+        join::wish(&mut chain);
+        join::nodes(&mut chain);
+        let (steps, refusals) = chain.finish();
+        all.0.extend(steps);
+        all.1.extend(refusals);
+    }
+    all
 }
 
 fn prepare(host: Host<'_>) -> Vec<Step> {
@@ -204,7 +241,6 @@ impl<'a> Chain<'a> {
     }
 
     /// The steps, and why they must not run.
-    #[expect(dead_code, reason = "operations that can be refused are to come")]
     pub(crate) fn finish(self) -> (Vec<Step>, Vec<PlanningError>) {
         (self.steps, self.refusals)
     }

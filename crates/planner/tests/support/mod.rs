@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kubespray_catalog::Catalog;
 use kubespray_filters::SystemWorld;
 use kubespray_inventory::{Inventory, Options};
-use kubespray_resource::{Address, Facts, OperatingSystem, Resource, Step};
+use kubespray_resource::{Address, Content, Facts, OperatingSystem, Resource, Secrets, Step};
 use kubespray_spec::ClusterSpec;
 use kubespray_value::{Map, json};
 use kubespray_variables::{UnknownFacts, Variables};
@@ -38,6 +38,7 @@ pub fn debian(address: &str) -> Facts {
 }
 
 /// A host as Rocky 9 is, with NetworkManager and SELinux.
+#[allow(dead_code, reason = "not all tests need it")]
 pub fn rocky(address: &str) -> Facts {
     let mut facts = debian(address);
     facts.os = OperatingSystem {
@@ -93,8 +94,10 @@ pub fn shown(steps: &[Step]) -> String {
         match &step.resource {
             Resource::File(file) => {
                 out.push_str(&format!("    {} {} {}\n", file.path, file.mode, file.owner));
-                let text = file.content.bytes(&kubespray_resource::Secrets::default());
-                let text = text.ok().flatten().unwrap_or_default();
+                let text = match &file.content {
+                    Content::Secret(template) => template.clone().into_bytes(),
+                    other => other.bytes(&Secrets::default()).ok().flatten().unwrap_or_default(),
+                };
                 for line in String::from_utf8_lossy(&text).lines() {
                     out.push_str(&format!("    | {line}\n"));
                 }

@@ -1,0 +1,223 @@
+//! Rules that every run keeps, watched from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubespray_controller::{Report, Selection};
+use kubespray_resource::wire::{Answer, Apply, Holder, Reply};
+use kubespray_resource::{Disruption, Event, OutcomeKind, Plan, RunId, Secrets, StepId};
+use serde::Serialize;
+
+use crate::host::BASE;
+use crate::machine::Machine;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `ends`.
+    pub rule: &'static str,
+    /// How.
+    pub what: String,
+}
+
+/// Watches all runs of a world.
+///
+/// - `lock`: a step begins only while its run holds more than half of the locks.
+/// - `rollout`: no more hosts than allowed are between their first and their last step of a rollout.
+/// - `quorum`: hosts whose step of disruption `quorum` is not done are never half of those that have one.
+/// - `secret`: no event, report, journal or record holds a secret.
+/// - `journal`: every effect is journalled before it happens.
+/// - `twice`: no step of a run changes something twice, unless its host lost its power in between.
+/// - `ends`: every run ends.
+#[derive(Debug, Default)]
+pub struct Checks {
+    violations: Vec<Violation>,
+    secrets: BTreeSet<String>,
+    plans: BTreeMap<RunId, Watched>,
+    is_lock_broken: bool,
+    /// By run and step: how many losses of power its host had seen when it changed something.
+    changed: BTreeMap<(RunId, StepId), u64>,
+}
+
+/// What a run's plan says of it.
+#[derive(Debug, Default)]
+struct Watched {
+    lock_hosts: Vec<String>,
+    /// By rollout: how many hosts may be on their way.
+    limits: BTreeMap<String, usize>,
+    /// By rollout and host: steps that are not done.
+    left: BTreeMap<(String, String), BTreeSet<StepId>>,
+    /// By rollout: hosts that have begun and are not through.
+    on_the_way: BTreeMap<String, BTreeSet<String>>,
+    rollout_of: BTreeMap<StepId, String>,
+    /// Steps that take a member away.
+    members: BTreeSet<StepId>,
+    /// Those that were begun and are not done.
+    away: BTreeSet<StepId>,
+}
+
+impl Watched {
+    fn of(plan: &Plan, selection: &Selection) -> Self {
+        let mut out = Self { lock_hosts: plan.lock_hosts.clone(), ..Self::default() };
+        for (name, rollout) in &plan.policy.rollouts {
+            out.limits.insert(name.clone(), rollout.max_unavailable);
+        }
+        for planned in plan.changes() {
+            let step = &planned.step;
+            let is_wanted = (selection.tags.is_empty() || selection.tags.contains(&step.component))
+                && !selection.skip_tags.contains(&step.component)
+                && selection.limit.as_ref().is_none_or(|limit| limit.contains(&step.host));
+            if !is_wanted {
+                continue;
+            }
+            if let Some(rollout) = &step.rollout {
+                out.rollout_of.insert(step.id.clone(), rollout.clone());
+                let key = (rollout.clone(), step.host.clone());
+                out.left.entry(key).or_default().insert(step.id.clone());
+            }
+            if step.disruption == Disruption::Quorum {
+                out.members.insert(step.id.clone());
+            }
+        }
+        out
+    }
+}
+
+impl Checks {
+    /// What was broken so far.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    pub(crate) fn broken(&mut self, rule: &'static str, what: String) {
+        self.violations.push(Violation { rule, what });
+    }
+
+    pub(crate) fn begin(&mut self, run: &RunId, plan: &Plan, selection: &Selection, secrets: &Secrets) {
+        // Their values can be had only as they travel.
+        if let Ok(serde_json::Value::Object(values)) = serde_json::to_value(secrets) {
+            self.secrets.extend(values.values().filter_map(|value| value.as_str().map(str::to_owned)));
+        }
+        if !self.plans.contains_key(run) {
+            self.plans.insert(run.clone(), Watched::of(plan, selection));
+        }
+    }
+
+    pub(crate) fn lock_is_broken(&mut self) {
+        self.is_lock_broken = true;
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) {
+        self.told("an event", event);
+    }
+
+    pub(crate) fn report(&mut self, report: &Report) {
+        self.told("a report", report);
+    }
+
+    fn told(&mut self, what: &str, told: &impl Serialize) {
+        if !self.secrets.is_empty() {
+            let text = serde_json::to_string(told).unwrap_or_default();
+            self.no_secret(what, &text);
+        }
+    }
+
+    fn no_secret(&mut self, what: &str, text: &str) {
+        if self.secrets.iter().any(|secret| text.contains(secret.as_str())) {
+            self.broken("secret", format!("{what} holds a secret"));
+        }
+    }
+
+    /// What helpers keep on their hosts.
+    pub(crate) fn kept_by_hosts(&mut self, machines: &[Machine]) {
+        if self.secrets.is_empty() {
+            return;
+        }
+        for machine in machines {
+            for (path, text) in machine.host.kept_by_helpers() {
+                self.no_secret(&format!("`{path}` of `{}`", machine.name), &text);
+            }
+        }
+    }
+
+    /// A helper has applied a step, or died over it. `losses` is how often the host has lost its power.
+    pub(crate) fn step(
+        &mut self,
+        machines: &[Machine],
+        host: usize,
+        apply: &Apply,
+        replies: &[(u64, Reply)],
+        losses: u64,
+    ) {
+        let Some(machine) = machines.get(host) else { return };
+        for what in std::mem::take(&mut machine.host.inner.borrow_mut().unannounced) {
+            self.broken("journal", format!("on `{}`, {what}", machine.name));
+        }
+        let began = replies.iter().any(|(_, reply)| matches!(reply.body, Answer::Started(_)));
+        if !began {
+            return;
+        }
+        self.locked(machines, &machine.name, apply);
+        let done = replies.iter().find_map(|(_, reply)| match &reply.body {
+            Answer::Applied(_, Ok(outcome)) => Some(outcome.kind),
+            _ => None,
+        });
+        if done.is_some_and(|kind| kind != OutcomeKind::Unchanged) {
+            let before = self.changed.insert((apply.run.clone(), apply.step.clone()), losses);
+            if before == Some(losses) {
+                self.broken("twice", format!("`{}` of `{}` changed something twice", apply.step, apply.run));
+            }
+        }
+        self.turn(&machine.name, apply, done.is_some());
+    }
+
+    fn locked(&mut self, machines: &[Machine], host: &str, apply: &Apply) {
+        let Some(watched) = self.plans.get(&apply.run).filter(|_| !self.is_lock_broken) else { return };
+        let held =
+            machines.iter().filter(|machine| watched.lock_hosts.contains(&machine.name)).filter(|machine| {
+                let text = machine.host.text(&format!("{BASE}/lock")).unwrap_or_default();
+                serde_json::from_str(&text).is_ok_and(|holder: Holder| holder.run == apply.run)
+            });
+        let (held, all) = (held.count(), watched.lock_hosts.len());
+        if all > 0 && held * 2 <= all {
+            let what = format!(
+                "`{}` began on `{host}` while `{}` holds {held} of {all} locks",
+                apply.step, apply.run
+            );
+            self.broken("lock", what);
+        }
+    }
+
+    fn turn(&mut self, host: &str, apply: &Apply, is_done: bool) {
+        let Some(watched) = self.plans.get_mut(&apply.run) else { return };
+        let mut found = Vec::new();
+        if watched.members.contains(&apply.step) {
+            watched.away.insert(apply.step.clone());
+            let (away, all) = (watched.away.len(), watched.members.len());
+            // Two members cannot spare one: whoever has only two accepts that.
+            if all > 2 && away > (all - 1) / 2 {
+                found.push(("quorum", format!("{away} of {all} members are away at `{}`", apply.step)));
+            }
+            if is_done {
+                watched.away.remove(&apply.step);
+            }
+        }
+        if let Some(rollout) = watched.rollout_of.get(&apply.step) {
+            let hosts = watched.on_the_way.entry(rollout.clone()).or_default();
+            hosts.insert(host.to_owned());
+            let limit = watched.limits.get(rollout).copied().unwrap_or(1);
+            if hosts.len() > limit {
+                found.push(("rollout", format!("{} hosts of `{rollout}` are on their way", hosts.len())));
+            }
+            if let Some(left) = watched.left.get_mut(&(rollout.clone(), host.to_owned())).filter(|_| is_done)
+            {
+                left.remove(&apply.step);
+                if left.is_empty() {
+                    hosts.remove(host);
+                }
+            }
+        }
+        for (rule, what) in found {
+            self.broken(rule, what);
+        }
+    }
+}

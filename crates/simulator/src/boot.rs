@@ -1,6 +1,9 @@
 //! What the kernel and systemd do at boot.
 
-use crate::host::{Inner, file, text};
+use kubespray_resource::Mode;
+
+use crate::files::Node;
+use crate::host::{Inner, file, put, text};
 
 /// Kernel parameters that a host has, all 0 at first.
 const PARAMETERS: [&str; 6] = [
@@ -35,7 +38,14 @@ pub(crate) fn boot(inner: &mut Inner) {
         match line.split_whitespace().collect::<Vec<_>>().as_slice() {
             [device, _, "swap", ..] => swaps.extend([*device, " file 1 0 -2\n"]),
             [_, "/", ..] => {}
-            [..] => mounts.extend([line, "\n"]),
+            [_, path, ..] => {
+                mounts.extend([line, "\n"]);
+                // systemd makes the folders that it mounts on.
+                if inner.files.get(path).is_none() {
+                    put(inner, path, Node::Directory, Mode::EXECUTABLE);
+                }
+            }
+            [..] => {}
         }
     }
     file(inner, "/proc/swaps", &swaps);

@@ -24,7 +24,7 @@ pub(crate) fn run(inner: &mut Inner, argv: &[&str], stdin: &str) -> Result<Outpu
         ["journalctl", ..] => ok(""),
         ["dpkg-query", "--show", "--showformat", _, "--", names @ ..] => dpkg_query(inner, names),
         ["apt-mark", "showhold"] => {
-            ok(&inner.held.iter().map(|name| format!("{name}\n")).collect::<String>())
+            ok(&inner.held.iter().flat_map(|name| [name, "\n"]).collect::<String>())
         }
         ["apt-mark", "hold", names @ ..] => {
             inner.held.extend(names.iter().map(ToString::to_string));
@@ -37,7 +37,7 @@ pub(crate) fn run(inner: &mut Inner, argv: &[&str], stdin: &str) -> Result<Outpu
         ["apt-get", rest @ ..] => apt_get(inner, rest),
         ["modprobe", "--", name] => {
             let mut modules = text(inner, "/proc/modules").unwrap_or_default();
-            modules.push_str(&format!("{name} 1 0 - Live 0x0\n"));
+            modules.extend([name, " 1 0 - Live 0x0\n"]);
             file(inner, "/proc/modules", &modules);
             ok("")
         }
@@ -171,10 +171,10 @@ fn dpkg_query(inner: &Inner, names: &[&str]) -> Output {
     let mut out = ok("");
     for name in names {
         match inner.packages.get(*name) {
-            Some(version) => out.stdout.push_str(&format!("{name}\tii \t{version}\n")),
+            Some(version) => out.stdout.extend([name, "\tii \t", version, "\n"]),
             None => {
                 out.status = Some(1);
-                out.stderr.push_str(&format!("dpkg-query: no packages found matching {name}\n"));
+                out.stderr.extend(["dpkg-query: no packages found matching ", name, "\n"]);
             }
         }
     }
@@ -237,8 +237,8 @@ fn useradd(inner: &mut Inner, words: &[&str]) -> Output {
     let groups = text(inner, "/etc/group").unwrap_or_default();
     let wanted = group.unwrap_or_else(|| "root".to_owned());
     let found = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = found.filter(|fields| fields.first() == Some(&wanted.as_str()));
-    let Some(gid) = found.filter_map(|fields| fields.get(2).map(ToString::to_string)).next() else {
+    let mut found = found.filter(|fields| fields.first() == Some(&wanted.as_str()));
+    let Some(gid) = found.find_map(|fields| fields.get(2).map(ToString::to_string)) else {
         return failed(6, &format!("useradd: group '{wanted}' does not exist"));
     };
     let home = option(words, "--home-dir").map_or_else(|| format!("/home/{name}"), str::to_owned);

@@ -21,6 +21,8 @@ const LONGEST_US: u64 = 48 * 3_600_000_000;
 /// What happens at a moment.
 #[derive(Debug)]
 pub(crate) enum Happening {
+    /// A controller begins.
+    Begun { operator: usize },
     /// A connection has reached its host.
     Arrived { link: u64 },
     /// A request has reached the helper.
@@ -43,6 +45,8 @@ pub(crate) enum Happening {
 #[derive(Debug)]
 pub(crate) struct Operator {
     run: Run,
+    /// What it wants at first.
+    first: Vec<Output>,
     /// Whether its process lives and its run is not over.
     is_at_work: bool,
     /// Its connections by host.
@@ -151,10 +155,11 @@ impl World {
     ) -> Result<usize, BadPlan> {
         let id = holder.run.clone();
         self.checks.begin(&id, &plan, &options.selection, secrets);
-        let (run, outputs) = Run::new(plan, holder, secrets.clone(), options, self.now_ms())?;
+        let (run, first) = Run::new(plan, holder, secrets.clone(), options, self.now_ms())?;
         let operator = self.operators.len();
         self.operators.push(Operator {
             run,
+            first,
             is_at_work: true,
             links: BTreeMap::new(),
             wake_ms: None,
@@ -163,7 +168,7 @@ impl World {
             events: Vec::new(),
             report: None,
         });
-        self.perform(operator, outputs);
+        self.put(self.now_us, Happening::Begun { operator });
         Ok(operator)
     }
 
@@ -207,7 +212,10 @@ impl World {
                 }
             }
         }
-        self.queue.retain(|_, happening| !matches!(happening, Happening::Fault(_) | Happening::Stop { .. }));
+        let is_left = |happening: &Happening| {
+            !matches!(happening, Happening::Fault(_) | Happening::Stop { .. } | Happening::Wake { .. })
+        };
+        self.queue.retain(|_, happening| is_left(happening));
         while self.next() {}
         self.checks.kept_by_hosts(&self.machines);
     }
@@ -226,6 +234,10 @@ impl World {
         let Some(((at, _), happening)) = self.queue.pop_first() else { return false };
         self.now_us = self.now_us.max(at);
         match happening {
+            Happening::Begun { operator } => {
+                let first = self.operators.get_mut(operator).map(|state| std::mem::take(&mut state.first));
+                self.perform(operator, first.unwrap_or_default());
+            }
             Happening::Arrived { link } => self.arrived(link),
             Happening::Asked { link, request } => self.asked(link, *request),
             Happening::Work { link } => self.work(link),

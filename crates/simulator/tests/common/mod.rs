@@ -32,6 +32,20 @@ pub fn portrait(world: &World) -> Portrait {
     world.hosts().map(|(name, host)| (name.to_owned(), host.portrait())).collect()
 }
 
+/// What differs between two ends.
+pub fn differences(is: &Portrait, should: &Portrait) -> Vec<String> {
+    let mut out = Vec::new();
+    for (host, should) in should {
+        let is = &is[host];
+        let names: std::collections::BTreeSet<&String> = is.keys().chain(should.keys()).collect();
+        let differs = names.into_iter().filter(|name| is.get(*name) != should.get(*name));
+        out.extend(
+            differs.map(|name| format!("{host}: {name}: {:?} for {:?}", is.get(name), should.get(name))),
+        );
+    }
+    out
+}
+
 /// Runs to the end and gives what is told.
 pub fn run(world: &mut World, sample: &Sample, name: &str) -> (Report, Vec<Event>) {
     let plan = planned(world, sample);

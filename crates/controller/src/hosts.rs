@@ -45,10 +45,8 @@ impl Run {
         if self.winding_down {
             return;
         }
-        if self.table.hosts[host].lock == Lock::Wanted {
-            self.table.hosts[host].lock = Lock::Asked;
-            self.table.hosts[host].may_hold = true;
-            self.send(host, Ask::Lock(self.holder.clone()), Asked::Lock);
+        if self.table.hosts[host].lock == Lock::Wanted && self.phase > Phase::Lock {
+            self.ask_for_lock(host);
         }
         if self.table.hosts[host].must_learn {
             self.send(host, Ask::Journal { run: self.run.clone() }, Asked::Journal);
@@ -160,23 +158,40 @@ impl Run {
                 (row.lock, row.may_hold) = (Lock::None, false);
             }
             (Asked::Other | Asked::Unlock, _) => {}
-            (Asked::Lock | Asked::Store | Asked::Journal, Answer::Failed(failure)) => {
+            (Asked::Store, Answer::Failed(failure)) => {
+                self.table.hosts[host].lock = Lock::Lost;
                 self.fail_host(host, None, failure);
             }
-            (_, _) => {
+            (Asked::Lock | Asked::Journal, Answer::Failed(failure)) => {
+                self.fail_host(host, None, failure);
+            }
+            (about, _) => {
+                if about == Asked::Store {
+                    self.table.hosts[host].lock = Lock::Lost;
+                }
                 let failure = Failure::of_host("the helper answered what was not asked");
                 self.fail_host(host, None, failure);
             }
         }
     }
 
+    fn ask_for_lock(&mut self, host: usize) {
+        let row = &mut self.table.hosts[host];
+        (row.lock, row.may_hold) = (Lock::Asked, true);
+        self.send(host, Ask::Lock(self.holder.clone()), Asked::Lock);
+    }
+
+    /// Takes the lock of the first host that answers, and only then all others: of two who come at the same moment
+    /// one gets all locks, instead of some each.
     pub(crate) fn look_at_locks(&mut self) {
-        let locks = self.table.lock_hosts.iter().map(|host| &self.table.hosts[*host]);
-        let (mut taken, mut coming, mut later, mut refused) = (0, 0, 0, Vec::new());
-        for row in locks {
+        let locks = self.table.lock_hosts.iter().map(|host| (*host, &self.table.hosts[*host]));
+        let (mut taken, mut coming, mut later) = (0, 0, 0);
+        let (mut refused, mut free) = (Vec::new(), Vec::new());
+        for (host, row) in locks {
             match &row.lock {
                 Lock::Taken => taken += 1,
                 Lock::Asked => coming += 1,
+                Lock::Wanted if row.link == Link::Up => free.push(host),
                 Lock::Wanted if matches!(row.link, Link::Queued | Link::Connecting) && row.tries == 0 => {
                     coming += 1;
                 }
@@ -191,6 +206,12 @@ impl Run {
         let all = self.table.lock_hosts.len();
         if !refused.is_empty() {
             self.wind_up(Ending::Refused(refused));
+        } else if !free.is_empty() {
+            free.truncate(if taken == 0 { 1 } else { free.len() });
+            for host in free {
+                self.ask_for_lock(host);
+                self.dirty.insert(host);
+            }
         } else if all == 0 || taken * 2 > all {
             self.phase = Phase::Store;
             for host in self.table.lock_hosts.clone() {

@@ -229,7 +229,11 @@ impl World {
 
     pub(crate) fn hung_up(&mut self, link: u64) {
         // The step under way was finished when it was begun here; what waits is dropped.
-        self.links.remove(&link);
+        let Some(state) = self.links.get_mut(&link) else { return };
+        state.helper = None;
+        if !state.is_held {
+            self.links.remove(&link);
+        }
     }
 
     fn helper_dies(&mut self, link: u64, after_us: u64) {

@@ -23,9 +23,7 @@ pub(crate) fn run(inner: &mut Inner, argv: &[&str], stdin: &str) -> Result<Outpu
         ["systemctl", rest @ ..] => systemctl(inner, rest),
         ["journalctl", ..] => ok(""),
         ["dpkg-query", "--show", "--showformat", _, "--", names @ ..] => dpkg_query(inner, names),
-        ["apt-mark", "showhold"] => {
-            ok(&inner.held.iter().flat_map(|name| [name, "\n"]).collect::<String>())
-        }
+        ["apt-mark", "showhold"] => ok(&inner.held.iter().flat_map(|name| [name, "\n"]).collect::<String>()),
         ["apt-mark", "hold", names @ ..] => {
             inner.held.extend(names.iter().map(ToString::to_string));
             ok("")

@@ -206,7 +206,11 @@ impl World {
         let end = self.now_us + LONGEST_US;
         while self.operators.iter().any(|operator| operator.is_at_work) {
             if self.now_us > end || !self.next() {
-                self.checks.broken("ends", "a run neither ends nor waits for anything".to_owned());
+                let told = format!(
+                    "{:?}",
+                    self.operators.iter().filter(|o| o.is_at_work).map(|o| &o.run).collect::<Vec<_>>()
+                );
+                self.checks.broken("ends", format!("a run neither ends nor waits for anything: {told}"));
                 for operator in 0..self.operators.len() {
                     self.kill(operator);
                 }

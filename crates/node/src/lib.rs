@@ -15,6 +15,7 @@ mod paths;
 mod runs;
 mod serve;
 mod session;
+mod takeover;
 mod tokens;
 mod view;
 

@@ -14,6 +14,10 @@ pub(crate) const JOURNAL: &str = "/var/lib/kubespray/journal";
 pub(crate) const RUNS: &str = "/var/lib/kubespray/runs";
 /// What was taken from archives.
 pub(crate) const ARCHIVES: &str = "/var/lib/kubespray/archives";
+/// Which helper applies steps here.
+pub(crate) const HELPER: &str = "/var/lib/kubespray/helper";
+/// Locked while a step is applied.
+pub(crate) const STEPS: &str = "/var/lib/kubespray/steps";
 /// Who works on the cluster.
 pub(crate) const LOCK: &str = "/var/lib/kubespray/lock";
 

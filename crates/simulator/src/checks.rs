@@ -13,7 +13,7 @@ use crate::machine::Machine;
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `ends`.
+    /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`.
     pub rule: &'static str,
     /// How.
     pub what: String,
@@ -27,6 +27,7 @@ pub struct Violation {
 /// - `secret`: no event, report, journal or record holds a secret.
 /// - `journal`: every effect is journalled before it happens.
 /// - `twice`: no step of a run changes something twice, unless its host lost its power in between.
+/// - `takeover`: once a newer connection has begun a step on a host, helpers of older ones begin none.
 /// - `ends`: every run ends.
 #[derive(Debug, Default)]
 pub struct Checks {
@@ -167,7 +168,10 @@ impl Checks {
                 self.broken("twice", format!("`{}` of `{}` changed something twice", apply.step, apply.run));
             }
         }
-        self.turn(&machine.name, apply, done.is_some());
+        // Without an intent in the journal nothing was changed.
+        if machine.host.inner.borrow().applying.as_ref().is_some_and(|applying| applying.is_journalled) {
+            self.turn(&machine.name, apply, done.is_some());
+        }
     }
 
     fn locked(&mut self, machines: &[Machine], host: &str, apply: &Apply) {

@@ -44,7 +44,7 @@ pub(crate) struct Trap {
 pub(crate) struct Applying {
     pub(crate) step: String,
     journal: String,
-    is_journalled: bool,
+    pub(crate) is_journalled: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,6 +97,12 @@ impl SimHost {
         }
         file(&mut inner, "/etc/hostname", &format!("{name}\n"));
         boot(&mut inner);
+        Self { inner: RefCell::new(inner) }
+    }
+
+    /// A host that is as this one but for its name. What both have in common takes memory once.
+    pub(crate) fn copy(&self, name: &str, number: u16) -> Self {
+        let inner = Inner { name: name.to_owned(), number, ..self.inner.borrow().clone() };
         Self { inner: RefCell::new(inner) }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Machine {
     pub(crate) bad_uploads: u32,
     /// A step is under way until then: the next helper waits for it.
     pub(crate) applying_until_us: u64,
+    /// The newest connection over which a step was begun.
+    pub(crate) newest_link: u64,
     /// How often it lost its power.
     pub(crate) power_losses: u64,
     /// How long it takes to boot, in microseconds.
@@ -33,6 +35,7 @@ impl Machine {
             is_cut: false,
             bad_uploads: 0,
             applying_until_us: 0,
+            newest_link: 0,
             power_losses: 0,
             boot_us: 0,
         }

@@ -213,6 +213,13 @@ impl World {
         if is_step {
             machine.applying_until_us = now + spent_us;
         }
+        let began = replies.iter().any(|(_, reply)| matches!(reply.body, Answer::Started(_)));
+        let newest = machine.newest_link;
+        machine.newest_link = newest.max(if began { link } else { 0 });
+        if began && link < newest {
+            let name = &machine.name;
+            self.checks.broken("takeover", format!("a helper that was given up began a step on `{name}`"));
+        }
         if let Some(apply) = &apply {
             let losses = machine.power_losses;
             self.checks.step(&self.machines, host, apply, &replies, losses);

@@ -78,14 +78,27 @@ pub struct World {
 impl World {
     /// Freshly installed hosts with these names.
     pub fn new<S: AsRef<str>>(hosts: impl IntoIterator<Item = S>, seed: u64) -> Self {
+        Self::of(hosts, seed, SimHost::new)
+    }
+
+    /// Hosts with these names that are otherwise as another host.
+    pub fn of_copies<S: AsRef<str>>(host: &SimHost, names: impl IntoIterator<Item = S>, seed: u64) -> Self {
+        Self::of(names, seed, |name, number| host.copy(name, number))
+    }
+
+    fn of<S: AsRef<str>>(
+        names: impl IntoIterator<Item = S>,
+        seed: u64,
+        make: impl Fn(&str, u16) -> SimHost,
+    ) -> Self {
         let mut random = Random::new(seed, "latency");
         let mut machines = Vec::new();
         let mut index = BTreeMap::new();
-        for name in hosts {
+        for name in names {
             let name = name.as_ref();
             let number = machines.len() as u16;
             index.insert(name.to_owned(), machines.len());
-            machines.push(Machine::new(name, SimHost::new(name, number), 100 + random.below(2_000)));
+            machines.push(Machine::new(name, make(name, number), 100 + random.below(2_000)));
         }
         Self {
             machines,

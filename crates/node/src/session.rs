@@ -61,6 +61,12 @@ impl Session {
         }
     }
 
+    /// Takes the host over from helpers of older connections, which then begin no other step; fails where a newer one
+    /// has done so since. To be called before the step of an older one is waited for.
+    pub fn take_over(&mut self, host: &dyn Host) -> Result<(), Failure> {
+        self.takeover.claim(host)
+    }
+
     /// No step is applied any more until the controller says to go on.
     pub(crate) fn stop(&mut self, why: &'static str) {
         self.stopped = Some(why);
@@ -160,7 +166,7 @@ impl Session {
                 format!("`{}` works here: run `{}`, {}", holder.owner, holder.run, holder.operation),
             )
             .hint("wait for it, or take its lock away with `--break-lock`")),
-            _ => self.takeover.claim(host),
+            _ => self.take_over(host),
         }
     }
 

@@ -7,8 +7,10 @@ use kubespray_resource::wire::{Answer, Apply, Holder, Reply};
 use kubespray_resource::{Disruption, Event, OutcomeKind, Plan, RunId, Secrets, StepId};
 use serde::Serialize;
 
-use crate::host::BASE;
 use crate::machine::Machine;
+
+/// Where a host keeps who works on the cluster.
+const LOCK: &str = "/var/lib/kubespray/lock";
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct Checks {
 #[derive(Debug, Default)]
 struct Watched {
     lock_hosts: Vec<String>,
+    /// Where those are among the machines.
+    lock_places: Vec<usize>,
     /// By rollout: how many hosts may be on their way.
     limits: BTreeMap<String, usize>,
     /// By rollout and host: steps that are not done.
@@ -175,12 +179,16 @@ impl Checks {
     }
 
     fn locked(&mut self, machines: &[Machine], host: &str, apply: &Apply) {
-        let Some(watched) = self.plans.get(&apply.run).filter(|_| !self.is_lock_broken) else { return };
-        let held =
-            machines.iter().filter(|machine| watched.lock_hosts.contains(&machine.name)).filter(|machine| {
-                let text = machine.host.text(&format!("{BASE}/lock")).unwrap_or_default();
-                serde_json::from_str(&text).is_ok_and(|holder: Holder| holder.run == apply.run)
-            });
+        let Some(watched) = self.plans.get_mut(&apply.run).filter(|_| !self.is_lock_broken) else { return };
+        if watched.lock_places.len() < watched.lock_hosts.len() {
+            let is_one = |(_, machine): &(usize, &Machine)| watched.lock_hosts.contains(&machine.name);
+            watched.lock_places = machines.iter().enumerate().filter(is_one).map(|(at, _)| at).collect();
+        }
+        let holds = |at: &&usize| {
+            let text = machines.get(**at).and_then(|machine| machine.host.text(LOCK)).unwrap_or_default();
+            serde_json::from_str(&text).is_ok_and(|holder: Holder| holder.run == apply.run)
+        };
+        let held = watched.lock_places.iter().filter(holds);
         let (held, all) = (held.count(), watched.lock_hosts.len());
         if all > 0 && held * 2 <= all {
             let what = format!(
@@ -223,5 +231,136 @@ impl Checks {
         for (rule, what) in found {
             self.broken(rule, what);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kubespray_node::Host as _;
+    use kubespray_resource::{
+        Comparison, EventKind, Mode, Outcome, Owner, PLAN_SCHEMA_VERSION, PlannedStep, Policy, Rollout, Step,
+        Swap,
+    };
+
+    use super::*;
+    use crate::SimHost;
+
+    fn planned(host: &str) -> PlannedStep {
+        let step = Step {
+            id: format!("{host}/c/x").into(),
+            host: host.into(),
+            component: "c".into(),
+            phase: "p".into(),
+            resource: Swap {}.into(),
+            after: Vec::new(),
+            gates: Vec::new(),
+            notifies: Vec::new(),
+            disruption: Disruption::Quorum,
+            rollout: Some("r".into()),
+            undo: None,
+        };
+        PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
+    }
+
+    fn plan(max_unavailable: usize) -> Plan {
+        let hosts: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let rollout = Rollout { hosts: hosts.clone(), max_unavailable, canaries: 0 };
+        Plan {
+            schema_version: PLAN_SCHEMA_VERSION,
+            operation: "test".into(),
+            cluster: "c".into(),
+            lock_hosts: vec!["a".into()],
+            steps: hosts.iter().map(|host| planned(host)).collect(),
+            gates: BTreeMap::new(),
+            policy: Policy { rollouts: BTreeMap::from([("r".to_owned(), rollout)]), ..Policy::default() },
+        }
+    }
+
+    struct Watch {
+        checks: Checks,
+        machines: Vec<Machine>,
+    }
+
+    impl Watch {
+        fn new(max_unavailable: usize) -> Self {
+            let machines = ["a", "b", "c"].map(|name| Machine::new(name, SimHost::new(name, 0), 0));
+            let mut checks = Checks::default();
+            let mut secrets = Secrets::default();
+            secrets.insert("name", "hunter22");
+            checks.begin(&"r".into(), &plan(max_unavailable), &Selection::default(), &secrets);
+            let holder = Holder { run: "r".into(), owner: "me".into(), operation: "o".into(), since_ms: 0 };
+            let lock = serde_json::to_string(&holder).unwrap();
+            let [first, ..] = &machines;
+            first.host.put_text(LOCK, &lock);
+            Self { checks, machines: machines.into() }
+        }
+
+        /// A host applies its step: `told` is whether its journal knows, `done` whether it gets to the end.
+        fn applies(&mut self, at: usize, told: bool, done: bool) {
+            let machine = &self.machines[at];
+            let step = StepId::from(format!("{}/c/x", machine.name));
+            let apply = Apply {
+                run: "r".into(),
+                step: step.clone(),
+                resource: Swap {}.into(),
+                notifies: Vec::new(),
+                secrets: Secrets::default(),
+            };
+            machine.host.begin(0, false, Some(&apply));
+            for folder in ["/var/lib/kubespray", "/var/lib/kubespray/journal"] {
+                machine.host.make_dir(folder, Mode::EXECUTABLE, &Owner::root()).unwrap();
+            }
+            if told {
+                machine.host.append("/var/lib/kubespray/journal/r.jsonl", step.as_str().as_bytes()).unwrap();
+            }
+            machine.host.write("/etc/x", b"", Mode::PUBLIC, &Owner::root()).unwrap();
+            let reply = |body| (0, Reply { id: 1, body });
+            let mut replies = vec![reply(Answer::Started(step.clone()))];
+            if done {
+                let outcome = Outcome { kind: OutcomeKind::Updated, changes: Vec::new() };
+                replies.push(reply(Answer::Applied(step, Ok(outcome))));
+            }
+            self.checks.step(&self.machines, at, &apply, &replies, 0);
+        }
+
+        fn rules(&self) -> Vec<&'static str> {
+            self.checks.violations().iter().map(|violation| violation.rule).collect()
+        }
+    }
+
+    #[test]
+    fn runs_that_keep_the_rules_are_not_told_of() {
+        let mut watch = Watch::new(1);
+        for at in 0..3 {
+            watch.applies(at, true, true);
+        }
+        assert!(watch.rules().is_empty(), "{:?}", watch.rules());
+    }
+
+    #[test]
+    fn each_rule_is_seen_to_be_broken() {
+        let mut watch = Watch::new(1);
+        watch.applies(0, true, false);
+        watch.applies(1, true, true);
+        assert_eq!(watch.rules(), ["quorum", "rollout"]);
+        let mut watch = Watch::new(2);
+        watch.applies(0, true, true);
+        watch.applies(0, true, true);
+        assert_eq!(watch.rules(), ["twice"]);
+        let mut watch = Watch::new(1);
+        watch.applies(0, false, true);
+        assert_eq!(watch.rules(), ["journal"]);
+        let mut watch = Watch::new(1);
+        watch.machines[0].host.put_text(LOCK, "");
+        watch.applies(1, true, true);
+        assert_eq!(watch.rules(), ["lock"]);
+        let mut watch = Watch::new(1);
+        let kind = EventKind::HostDown { host: "a".into(), why: "hunter22 is wrong".into() };
+        watch.checks.event(&Event { run: "r".into(), at_ms: 0, kind });
+        watch.machines[2].host.put_text("/var/lib/kubespray/runs/r.json", "hunter22");
+        watch.checks.kept_by_hosts(&watch.machines);
+        assert_eq!(watch.rules(), ["secret", "secret"]);
     }
 }

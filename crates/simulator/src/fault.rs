@@ -2,6 +2,7 @@
 
 use crate::World;
 use crate::host::Trap;
+use crate::network::{NOTICED_US, SILENCE_US};
 
 /// Something that goes wrong, or comes right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum Fault {
     Reset {
         /// The host.
         host: String,
+        /// Whether the helpers notice at once. Else they go on with what they have for a minute.
+        is_noticed: bool,
     },
     /// The helper is killed right before an effect of the host, counted from now on; 1 is the next one.
     KillHelper {
@@ -83,9 +86,9 @@ impl World {
     /// Makes a fault happen now. Hosts that are not there are passed over.
     pub fn befall(&mut self, fault: Fault) {
         match fault {
-            Fault::Reset { host } => {
+            Fault::Reset { host, is_noticed } => {
                 if let Some(at) = self.index.get(&host).copied() {
-                    self.links_break(at, true);
+                    self.links_break(at, 0, if is_noticed { 0 } else { SILENCE_US });
                 }
             }
             Fault::KillHelper { host, before_effect } => {
@@ -108,7 +111,7 @@ impl World {
                         machine.is_cut = is_cut;
                     }
                     if is_cut {
-                        self.links_break(at, false);
+                        self.links_break(at, NOTICED_US, SILENCE_US);
                     }
                 }
             }

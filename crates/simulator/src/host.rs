@@ -177,6 +177,12 @@ impl SimHost {
         });
     }
 
+    /// The trap that the helper at work has run into, which is gone with that.
+    pub(crate) fn caught(&self) -> Option<Trap> {
+        let mut inner = self.inner.borrow_mut();
+        std::mem::take(&mut inner.is_caught).then(|| inner.trap.take()).flatten()
+    }
+
     /// The power goes: what was not synced is lost. The host is booted when it comes back.
     pub(crate) fn lose_power(&self) {
         let mut inner = self.inner.borrow_mut();

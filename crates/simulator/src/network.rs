@@ -15,7 +15,7 @@ const LOGIN_US: u64 = 300_000;
 /// ssh gives up on a host that does not answer.
 const NO_ANSWER_US: u64 = 10_000_000;
 /// The transport notices a dead peer.
-const NOTICED_US: u64 = 15_000_000;
+pub(crate) const NOTICED_US: u64 = 15_000_000;
 /// A helper to which nobody speaks ends.
 pub(crate) const SILENCE_US: u64 = 60_000_000;
 
@@ -184,9 +184,22 @@ impl World {
         };
         let Some(first) = helper.inbox.front() else { return };
         let is_step = matches!(first.body, Ask::Apply(_));
-        let free_at = helper.free_at_us.max(if is_step { machine.applying_until_us } else { 0 });
+        let free_at = helper.free_at_us;
         if free_at > now {
             self.put(free_at, Happening::Work { link });
+            return;
+        }
+        if is_step && machine.applying_until_us > now {
+            // As `serve` does before it waits.
+            machine.host.begin(now, helper.is_cancelled, None);
+            if helper.session.take_over(&machine.host).is_ok() {
+                machine.newest_link = machine.newest_link.max(link);
+            }
+            let until = machine.applying_until_us;
+            match machine.host.caught() {
+                Some(trap) => self.fall(link, host, trap, 0),
+                None => self.put(until, Happening::Work { link }),
+            }
             return;
         }
         let Some(request) = helper.inbox.pop_front() else { return };
@@ -203,12 +216,8 @@ impl World {
         helper.session.answer(&machine.host, request, &mut |reply| {
             replies.push((host_clock.inner.borrow().spent_us, reply));
         });
-        let (spent_us, caught) = {
-            let mut inner = machine.host.inner.borrow_mut();
-            let caught = inner.is_caught.then(|| inner.trap.take()).flatten();
-            inner.is_caught = false;
-            (inner.spent_us, caught)
-        };
+        let spent_us = machine.host.inner.borrow().spent_us;
+        let caught = machine.host.caught();
         helper.free_at_us = now + spent_us;
         if is_step {
             machine.applying_until_us = now + spent_us;
@@ -228,10 +237,13 @@ impl World {
             self.here(link, now + after_us, Said::Reply(reply));
         }
         match caught {
-            Some(Trap { power: true, .. }) => self.power_fails(host, spent_us),
-            Some(Trap { power: false, .. }) => self.helper_dies(link, spent_us),
+            Some(trap) => self.fall(link, host, trap, spent_us),
             None => self.put(now + spent_us, Happening::Work { link }),
         }
+    }
+
+    fn fall(&mut self, link: u64, host: usize, trap: Trap, after_us: u64) {
+        if trap.power { self.power_fails(host, after_us) } else { self.helper_dies(link, after_us) }
     }
 
     pub(crate) fn hung_up(&mut self, link: u64) {
@@ -271,17 +283,16 @@ impl World {
         }
     }
 
-    /// The connections to a host are lost; `both` says whether the helpers notice at once.
-    pub(crate) fn links_break(&mut self, host: usize, both: bool) {
+    /// The connections to a host are lost: controllers and helpers notice after so many microseconds.
+    pub(crate) fn links_break(&mut self, host: usize, here_us: u64, there_us: u64) {
         for link in self.links_of(host) {
             let Some(state) = self.links.get_mut(&link) else { continue };
             if state.is_broken {
                 continue;
             }
             state.is_broken = true;
-            let (noticed, silence) = if both { (0, 0) } else { (NOTICED_US, SILENCE_US) };
-            self.put(self.now_us + silence, Happening::HungUp { link });
-            self.here(link, self.now_us + noticed, Said::Down("the connection is lost: it broke".to_owned()));
+            self.put(self.now_us + there_us, Happening::HungUp { link });
+            self.here(link, self.now_us + here_us, Said::Down("the connection is lost: it broke".to_owned()));
         }
     }
 

@@ -11,7 +11,7 @@ use kubespray_resource::OutcomeKind;
 use kubespray_simulator::{Reach, World, sample};
 
 /// Without optimisation and beside other tests; a loop over all hosts for each host would take far longer.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 #[test]
 fn a_thousand_hosts_are_looked_at_and_mended() {

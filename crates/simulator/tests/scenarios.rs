@@ -310,10 +310,11 @@ fn small_troubles_change_nothing() {
         Fault::ClockSkew { host: host(), ms: 7_200_000 },
         Fault::SlowDisk { host: host(), factor: 100 },
         Fault::BadUploads { host: host(), count: 3 },
-        Fault::Reset { host: host() },
+        Fault::Reset { host: host(), is_noticed: true },
+        Fault::Reset { host: host(), is_noticed: false },
         Fault::Cut { hosts: vec![host()], is_cut: false },
     ] {
-        for ms in [0, 1_000, 2_500] {
+        for ms in [0, 400, 700, 1_000, 1_500, 1_900, 2_200] {
             let (world, report, _) = run_with(&sample, &[(ms, fault.clone())]);
             assert_eq!(report.ending, Ending::Done, "{fault:?}: {:?}", report.failures);
             assert_eq!(differences(&portrait(&world), &end), Vec::<String>::new(), "{fault:?}");

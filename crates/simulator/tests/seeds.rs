@@ -29,7 +29,7 @@ fn fault(random: &mut Random, hosts: &[&str]) -> Fault {
     let host = hosts[random.below(hosts.len() as u64) as usize].to_owned();
     let off_ms = [20_000, 60_000, 300_000, 3_600_000][random.below(4) as usize];
     match random.below(13) {
-        0 => Fault::Reset { host },
+        0 => Fault::Reset { host, is_noticed: random.below(2) == 0 },
         1 | 2 => Fault::KillHelper { host, before_effect: 1 + random.below(60) },
         3 | 4 => Fault::PowerLoss { host, before_effect: 1 + random.below(60), off_ms },
         5 => Fault::Off { host, off_ms },

@@ -86,6 +86,17 @@ impl World {
         Self::of(names, seed, |name, number| host.copy(name, number))
     }
 
+    /// Hosts as these are now, with nobody at work and no faults.
+    pub fn copy(&self, seed: u64) -> Self {
+        let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
+        let mut copy = Self::of(names, seed, |name, number| match self.host(name) {
+            Some(host) => host.copy(name, number),
+            None => SimHost::new(name, number),
+        });
+        copy.heal();
+        copy
+    }
+
     fn of<S: AsRef<str>>(
         names: impl IntoIterator<Item = S>,
         seed: u64,

@@ -4,8 +4,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use common::{Portrait, differences, planned, portrait, resume, undisturbed};
+use common::{Portrait, converged, differences, next_version, planned, portrait, resume, run, undisturbed};
 use kubespray_controller::{Ending, Options, Report};
 use kubespray_simulator::{Fault, Random, Reach, Sample, World, sample};
 
@@ -15,14 +16,24 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const RUN_MS: u64 = 3_500;
 
 struct Known {
-    sample: Sample,
+    first: Sample,
+    next: Sample,
+    /// Hosts that are as the first wishes.
+    converged: World,
+    /// The same by the next.
     end: Portrait,
+    /// What comes of the next on fresh hosts.
+    fresh_end: Portrait,
 }
 
 fn known(hosts: usize) -> Known {
-    let sample = sample(&NAMES[..hosts], 45, Reach::All);
-    let end = undisturbed(&sample, &NAMES[..hosts]);
-    Known { sample, end }
+    let first = sample(&NAMES[..hosts], 45, Reach::All);
+    let next = next_version(&first);
+    let converged = converged(&first, &NAMES[..hosts]);
+    let mut world = converged.copy(0);
+    run(&mut world, &next, "undisturbed");
+    let fresh_end = undisturbed(&next, &NAMES[..hosts]);
+    Known { first, next, converged, end: portrait(&world), fresh_end }
 }
 
 fn fault(random: &mut Random, hosts: &[&str]) -> Fault {
@@ -101,8 +112,21 @@ fn history(seed: u64, known: &BTreeMap<usize, Known>) -> Result<(), String> {
     let mut random = Random::new(seed, "faults");
     let count = 3 + random.below(3) as usize;
     let hosts = &NAMES[..count];
-    let Known { sample, end } = &known[&count];
-    let mut world = World::new(hosts, seed);
+    let known = &known[&count];
+    let sample = &known.next;
+    let (mut world, end) = match random.below(2) {
+        0 => (World::new(hosts, seed), &known.fresh_end),
+        _ => (known.converged.copy(seed), &known.end),
+    };
+    if random.below(10) == 0 {
+        // Somebody else was at work with older wishes and died.
+        let plan = planned(&mut world, &known.first);
+        let holder = world.holder("older", "sample");
+        let operator = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+        world.kill_before_act(operator, 1 + random.below(300));
+        world.go();
+        resume(&mut world, &known.first, &format!("seed {seed}, older"));
+    }
     let mut plan = planned(&mut world, sample);
     plan.policy.failure_budget = random.below(3) as usize;
     let mut faults = Vec::new();
@@ -163,7 +187,7 @@ fn whatever_happens_the_end_is_the_same() {
     let known: BTreeMap<usize, Known> = (3..=5).map(|hosts| (hosts, known(hosts))).collect();
     let mut wrong = Vec::new();
     for seed in seeds {
-        let told = std::panic::catch_unwind(|| history(seed, &known));
+        let told = catch_unwind(AssertUnwindSafe(|| history(seed, &known)));
         match told {
             Ok(Ok(())) => {}
             Ok(Err(why)) => wrong.push(format!("seed {seed}: {why}")),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use kubespray_controller::{Ending, Options, Report};
 use kubespray_planner::{lint, plan};
-use kubespray_resource::{Event, Plan, Secrets};
+use kubespray_resource::{Content, Event, Plan, Resource, Secrets};
 use kubespray_simulator::{Reach, Sample, World, sample};
 
 pub const HOSTS: [&str; 3] = ["a", "b", "c"];
@@ -30,6 +30,30 @@ pub fn planned(world: &mut World, sample: &Sample) -> Plan {
 
 pub fn portrait(world: &World) -> Portrait {
     world.hosts().map(|(name, host)| (name.to_owned(), host.portrait())).collect()
+}
+
+/// The same operation with other contents of the files that units and commands are made from.
+pub fn next_version(sample: &Sample) -> Sample {
+    let mut next = sample.clone();
+    for step in &mut next.wishes.steps {
+        let Resource::File(file) = &mut step.resource else { continue };
+        let is_input = file.path.starts_with("/opt/sample/etc/") || file.path.starts_with("/etc/systemd/");
+        if let Content::Text(text) | Content::Secret(text) = &mut file.content
+            && is_input
+        {
+            text.push_str("# version 2\n");
+        }
+    }
+    next
+}
+
+/// Hosts that are as a sample wishes.
+pub fn converged(sample: &Sample, hosts: &[&str]) -> World {
+    let mut world = World::new(hosts, 0);
+    let (report, _) = run(&mut world, sample, "before");
+    assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
+    assert_eq!(world.violations(), []);
+    world
 }
 
 /// What differs between two ends.
@@ -55,11 +79,7 @@ pub fn run(world: &mut World, sample: &Sample, name: &str) -> (Report, Vec<Event
 
 /// What a sample ends in when nothing goes wrong.
 pub fn undisturbed(sample: &Sample, hosts: &[&str]) -> Portrait {
-    let mut world = World::new(hosts, 0);
-    let (report, _) = run(&mut world, sample, "r");
-    assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
-    assert_eq!(world.violations(), []);
-    portrait(&world)
+    portrait(&converged(sample, hosts))
 }
 
 pub fn small(resources: usize) -> Sample {

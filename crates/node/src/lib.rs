@@ -19,6 +19,7 @@ mod runs;
 mod serve;
 mod session;
 mod supply;
+mod takeover;
 mod tokens;
 mod view;
 mod x509;

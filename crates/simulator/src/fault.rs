@@ -1,11 +1,14 @@
 //! What can go wrong.
 
+use serde::Deserialize;
+
 use crate::World;
 use crate::host::Trap;
 use crate::network::{NOTICED_US, SILENCE_US};
 
 /// Something that goes wrong, or comes right again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
     /// All connections to a host break; new ones can be made.
     Reset {
@@ -31,7 +34,8 @@ pub enum Fault {
         /// How long it takes until it answers again; `u64::MAX` for never.
         off_ms: u64,
     },
-    /// The host loses its power now.
+    /// The host loses its power now. (`off` is a boolean in YAML.)
+    #[serde(rename = "power_off")]
     Off {
         /// The host.
         host: String,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use kubespray_lab::{Lab, LabOptions};
 use rustix::process::Signal;
-use support::{Run, kubespray, left_out, start, write_inventory};
+use support::{has, kubespray, left_out, sh, start, write_inventory};
 
 const UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
@@ -69,24 +69,8 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-fn sh(lab: &Lab, host: &str, script: &str) -> String {
-    let output = lab.exec(host, &["sudo", "sh", "-c", script]).unwrap();
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 fn all(lab: &Lab) -> Vec<String> {
     lab.hosts().into_iter().map(|host| host.name).collect()
-}
-
-fn has(run: &Run, code: i32, text: &str) {
-    assert!(
-        run.code == code && (run.out.contains(text) || run.err.contains(text)),
-        "{}: {}{}",
-        run.code,
-        run.out,
-        run.err
-    );
 }
 
 #[test]

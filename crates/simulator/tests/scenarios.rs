@@ -182,6 +182,34 @@ fn a_stop_ends_what_is_under_way_and_gives_the_locks_back() {
 }
 
 #[test]
+fn a_lock_host_that_is_away_at_the_end_is_waited_for_but_not_for_ever() {
+    let sample = small(40);
+    // Seconds until it is back, of a second Ctrl-C, and at most until the end; whether its lock stays.
+    for (back, again, end, stays) in
+        [(50, None, 90, false), (3_600, None, 90, true), (3_600, Some(25), 26, true)]
+    {
+        let mut world = World::new(HOSTS, 1);
+        let plan = planned(&mut world, &sample);
+        let holder = world.holder("r", "cluster");
+        let began = world.now_ms();
+        let operator = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+        world.fault_in(1_000, Fault::Off { host: "a".into(), off_ms: back * 1_000 });
+        world.stop_in(operator, 20_000);
+        if let Some(again) = again {
+            world.stop_in(operator, again * 1_000);
+        }
+        world.go();
+        let report = world.report(operator).unwrap().clone();
+        assert_eq!(report.ending, Ending::Stopped);
+        let took = world.events(operator).last().unwrap().at_ms - began;
+        assert!(took < end * 1_000, "{took} ms");
+        assert_eq!(report.locked, if stays { vec!["a".to_owned()] } else { Vec::new() });
+        world.heal();
+        assert_eq!(world.lock_holders().len(), usize::from(stays));
+    }
+}
+
+#[test]
 fn one_failed_host_stops_all_or_only_what_needs_it() {
     for (budget, goes_on) in [(0, false), (1, true)] {
         let mut sample = small(40);

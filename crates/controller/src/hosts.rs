@@ -109,7 +109,7 @@ impl Run {
     fn unlock_later(&mut self, host: usize, transient: bool) {
         let (now, left) = (self.now, self.time_to_unlock());
         let row = &mut self.table.hosts[host];
-        let Some(left) = left.filter(|_| transient && row.may_hold) else { return };
+        let Some(left) = left.filter(|_| transient && row.may_hold && !self.superseded) else { return };
         let at = now + pause(row.tries).min(left);
         row.tries += 1;
         row.link = Link::Waiting(at);

@@ -49,6 +49,8 @@ pub struct Run {
     pub(crate) now: u64,
     pub(crate) out: Vec<Output>,
     pub(crate) stopping: bool,
+    /// Somebody else works here now, with this run or another: nothing of it is given back.
+    pub(crate) superseded: bool,
     /// Nothing new is begun: the operator stops, or too many hosts failed.
     pub(crate) winding_down: bool,
     next_request: u64,
@@ -99,6 +101,7 @@ impl Run {
             now: now_ms,
             out: Vec::new(),
             stopping: false,
+            superseded: false,
             winding_down: false,
             next_request: 1,
             dirty: BTreeSet::new(),
@@ -334,7 +337,7 @@ impl Run {
                 Link::Up => self.unlock(host),
                 Link::Connecting => {}
                 Link::Off | Link::Queued | Link::Waiting(_)
-                    if row.may_hold && row.boot_id.is_some() && !is_lost =>
+                    if row.may_hold && row.boot_id.is_some() && !is_lost && !self.superseded =>
                 {
                     row.link = Link::Queued;
                     self.to_connect.push_back(host);
@@ -348,7 +351,7 @@ impl Run {
 
     /// Gives the lock of a host back, where it may have it.
     pub(crate) fn unlock(&mut self, host: usize) {
-        if self.table.hosts[host].may_hold {
+        if self.table.hosts[host].may_hold && !self.superseded {
             let run = self.run.clone();
             self.send(host, Ask::Unlock { run }, Asked::Unlock);
         }

@@ -145,6 +145,13 @@ impl Run {
             self.table.steps[at].at = At::Pending;
             return;
         }
+        if failure.class == ErrorClass::Cancelled {
+            // Nobody here cancelled anything.
+            self.superseded = true;
+            self.fail_host(host, Some(at), failure);
+            self.wind_down();
+            return;
+        }
         self.table.steps[at].attempts += 1;
         let attempts = self.table.steps[at].attempts;
         let again = failure.class == ErrorClass::Transient

@@ -106,7 +106,14 @@ impl Session {
                 let output = host.run(&Spawn { timeout, ..Spawn::new(argv) })?;
                 Answer::Exit { status: output.status, stdout: output.stdout, stderr: output.stderr }
             }
-            Ask::Lock(holder) => Answer::Held(lock::take(host, &holder)?),
+            Ask::Lock(holder) => {
+                let other = lock::take(host, &holder)?;
+                if other.is_none() {
+                    // Another controller with the same run, which somebody took up, does nothing here any more.
+                    self.takeover.claim(host)?;
+                }
+                Answer::Held(other)
+            }
             Ask::Unlock { run } => {
                 lock::give_back(host, &run)?;
                 Answer::Ok

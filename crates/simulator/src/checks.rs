@@ -32,7 +32,7 @@ pub struct Violation {
 /// - `takeover`: once a newer connection has begun a step on a host, helpers of older ones begin none.
 /// - `ends`: every run ends.
 #[derive(Debug, Default)]
-pub struct Checks {
+pub(crate) struct Checks {
     violations: Vec<Violation>,
     secrets: BTreeSet<String>,
     plans: BTreeMap<RunId, Watched>,
@@ -89,7 +89,7 @@ impl Watched {
 
 impl Checks {
     /// What was broken so far.
-    pub fn violations(&self) -> &[Violation] {
+    pub(crate) fn violations(&self) -> &[Violation] {
         &self.violations
     }
 

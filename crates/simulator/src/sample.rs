@@ -34,7 +34,7 @@ pub struct Sample {
     pub secrets: Secrets,
 }
 
-/// An operation of about so many resources on each host (at least 36), in three phases: `prepare` on all hosts at
+/// An operation of about so many resources on each host (at least 37), in three phases: `prepare` on all hosts at
 /// once; `member`, one host at a time, with a restart that takes a member away and a check behind it; `worker`, two
 /// thirds of the hosts at a time behind a canary, once most members are there. At the end every host waits for all.
 pub fn sample(hosts: &[&str], resources: usize, reach: Reach) -> Sample {

@@ -90,6 +90,58 @@ fn a_lock_of_the_dead_stays_until_it_is_broken() {
 }
 
 #[test]
+fn a_run_that_is_taken_up_while_it_lives_goes_on_with_the_newer() {
+    let sample = small(60);
+    let end = undisturbed(&sample, &HOSTS);
+    let mut superseded = 0;
+    for ms in (400..2_600).step_by(50) {
+        let mut world = World::new(HOSTS, ms);
+        let plan = planned(&mut world, &sample);
+        let holder = world.holder("r", "cluster");
+        let first = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+        world.go_for(ms);
+        let Some(record) = world.record(Some(&"r".into())) else { continue };
+        let options = Options { selection: record.selection, resume: true };
+        let second = world.begin(record.plan, record.holder, &sample.secrets, options).unwrap();
+        world.go();
+        let report = world.report(first).unwrap().clone();
+        assert_eq!(world.report(second).unwrap().ending, Ending::Done, "{ms}");
+        if report.ending != Ending::Done {
+            superseded += 1;
+            assert_eq!(report.ending, Ending::Failed, "{ms}");
+            let failure = &report.failures[0].failure;
+            assert_eq!(failure.message, "a newer connection works on this host", "{ms}");
+        }
+        assert_eq!(world.violations(), [], "{ms}");
+        assert!(world.lock_holders().is_empty(), "{ms}");
+        assert_eq!(differences(&portrait(&world), &end), Vec::<String>::new(), "{ms}");
+    }
+    assert!(superseded > 20, "{superseded}");
+}
+
+#[test]
+fn a_run_whose_lock_was_broken_stops_where_it_meets_the_other() {
+    let mut sample = small(60);
+    sample.wishes.policy.failure_budget = 2;
+    let mut world = World::new(HOSTS, 1);
+    let plan = planned(&mut world, &sample);
+    let holder = world.holder("first", "cluster");
+    let first = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+    world.go_for(1_000);
+    world.break_locks();
+    let plan = planned(&mut world, &sample);
+    let holder = world.holder("second", "cluster");
+    let second = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+    world.go();
+    assert_eq!(world.report(second).unwrap().ending, Ending::Done);
+    let report = world.report(first).unwrap();
+    assert_eq!(report.ending, Ending::Failed);
+    let message = &report.failures[0].failure.message;
+    assert!(message.contains("second") || message.contains("newer connection"), "{message}");
+    assert!(world.lock_holders().is_empty());
+}
+
+#[test]
 fn a_stop_ends_what_is_under_way_and_gives_the_locks_back() {
     let sample = small(60);
     let end = undisturbed(&sample, &HOSTS);
@@ -126,6 +178,34 @@ fn a_stop_ends_what_is_under_way_and_gives_the_locks_back() {
         resume(&mut world, &sample, "stopped");
         assert_eq!(world.violations(), [], "{ms}");
         assert_eq!(differences(&portrait(&world), &end), Vec::<String>::new(), "{ms}");
+    }
+}
+
+#[test]
+fn a_lock_host_that_is_away_at_the_end_is_waited_for_but_not_for_ever() {
+    let sample = small(40);
+    // Seconds until it is back, of a second Ctrl-C, and at most until the end; whether its lock stays.
+    for (back, again, end, stays) in
+        [(50, None, 90, false), (3_600, None, 90, true), (3_600, Some(25), 26, true)]
+    {
+        let mut world = World::new(HOSTS, 1);
+        let plan = planned(&mut world, &sample);
+        let holder = world.holder("r", "cluster");
+        let began = world.now_ms();
+        let operator = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
+        world.fault_in(1_000, Fault::Off { host: "a".into(), off_ms: back * 1_000 });
+        world.stop_in(operator, 20_000);
+        if let Some(again) = again {
+            world.stop_in(operator, again * 1_000);
+        }
+        world.go();
+        let report = world.report(operator).unwrap().clone();
+        assert_eq!(report.ending, Ending::Stopped);
+        let took = world.events(operator).last().unwrap().at_ms - began;
+        assert!(took < end * 1_000, "{took} ms");
+        assert_eq!(report.locked, if stays { vec!["a".to_owned()] } else { Vec::new() });
+        world.heal();
+        assert_eq!(world.lock_holders().len(), usize::from(stays));
     }
 }
 

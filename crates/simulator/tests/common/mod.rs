@@ -91,7 +91,7 @@ pub fn secrets(sample: &Sample) -> &Secrets {
 }
 
 /// Takes up, with nothing but the hosts, whatever run was left, until nothing is left of it; then runs what is still
-/// to be done.
+/// to be done. The end is that nothing is.
 pub fn resume(world: &mut World, sample: &Sample, what: &str) {
     for _ in 0..4 {
         if world.lock_holders().is_empty() {
@@ -110,9 +110,13 @@ pub fn resume(world: &mut World, sample: &Sample, what: &str) {
     }
     assert!(world.lock_holders().is_empty(), "{what}");
     let plan = planned(world, sample);
-    if !plan.is_empty() {
-        let (report, _) = world.run(plan, "again", &sample.secrets, Options::default()).unwrap();
-        let report = report.unwrap();
-        assert_eq!(report.ending, Ending::Done, "{what}: {:?}", report.failures);
+    if plan.is_empty() {
+        return;
     }
+    let (report, _) = world.run(plan, "again", &sample.secrets, Options::default()).unwrap();
+    let report = report.unwrap();
+    assert_eq!(report.ending, Ending::Done, "{what}: {:?}", report.failures);
+    let plan = planned(world, sample);
+    let left: Vec<&str> = plan.changes().map(|planned| planned.step.id.as_str()).collect();
+    assert!(left.is_empty(), "{what}: {left:?}");
 }

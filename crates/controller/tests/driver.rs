@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kubespray_controller::{Ending, Options, Report, Run, Signal, drive};
+use kubespray_controller::{Ending, Files, Options, Report, Run, Signal, drive};
 use kubespray_resource::wire::{Answer, Ask, Hello, Holder, PROTOCOL, Reply, Request};
 use kubespray_resource::{
     Comparison, Content, Disruption, ErrorClass, Event, EventKind, Failure, File, Mode, Outcome, OutcomeKind,
@@ -142,7 +142,10 @@ fn run(
     let (mut run, first) = Run::new(plan, holder, Secrets::default(), Options::default(), 0).unwrap();
     let targets = targets.iter().map(|host| ((*host).to_owned(), Target::new(*host, *host))).collect();
     let mut events = Vec::new();
-    let report = drive(&mut run, first, transport, &targets, signals, &mut |event| events.push(event));
+    let report =
+        drive(&mut run, first, transport, &targets, &Files::new("/nonexistent"), signals, &mut |event| {
+            events.push(event);
+        });
     (report.unwrap(), events)
 }
 

@@ -1,6 +1,7 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod cache;
 mod document;
 mod execute;
 mod look;

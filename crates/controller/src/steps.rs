@@ -140,11 +140,12 @@ impl Run {
             }
             Err(failure) => failure,
         };
-        self.table.hosts[host].recap.took_ms += took_ms;
         if failure.class == ErrorClass::Cancelled && self.winding_down {
+            // It waited behind others and was not begun: no time of it was spent.
             self.table.steps[at].at = At::Pending;
             return;
         }
+        self.table.hosts[host].recap.took_ms += took_ms;
         if failure.class == ErrorClass::Cancelled {
             // Nobody here cancelled anything.
             self.superseded = true;

@@ -141,26 +141,13 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{
-        Comparison, Disruption, Outcome, PLAN_SCHEMA_VERSION, PlannedStep, Policy, Step, Swap,
-    };
+    use kubespray_resource::{Comparison, Outcome, PLAN_SCHEMA_VERSION, PlannedStep, Policy, Step, Swap};
 
     use super::*;
 
     fn planned(id: &str, phase: &str) -> PlannedStep {
-        let step = Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().into(),
-            component: "c".into(),
-            phase: phase.into(),
-            resource: Swap {}.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        };
+        let step =
+            Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "c", phase, "x", Swap {}) };
         PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
     }
 

@@ -155,8 +155,12 @@ impl Screen {
     }
 }
 
+/// Some terminals do not know how wide they are.
 fn width() -> usize {
-    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col).max(20))
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
 }
 
 fn now_ms() -> u64 {

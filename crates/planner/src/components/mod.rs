@@ -4,19 +4,22 @@
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
-#[expect(dead_code, reason = "components that install programs are to come")]
+mod cni;
 mod downloads;
+mod engine;
+mod images;
 mod live;
 mod ntp;
 mod packages;
 mod preinstall;
 mod resolvers;
+mod toml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Absent, Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token,
-    Unit,
+    Absent, Content, Directory, Download, Facts, File, Mode, Owner, PackageManager, Resource, Running,
+    Secrets, Step, Token, Unit,
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
@@ -138,13 +141,39 @@ pub struct PlanningError {
     pub hint: String,
 }
 
+/// What hosts need to run containers: the engine with its tools, images, the basic CNI plugins. Also why it cannot be
+/// had; then the steps must not run.
+pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
+    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
+    for host in site.hosts() {
+        let mut chain = Chain::new(host);
+        engine::wish(&mut chain);
+        downloads::wish(&mut chain);
+        images::wish(&mut chain);
+        cni::wish(&mut chain);
+        let (own, refused) = chain.finish();
+        steps.extend(own);
+        refusals.extend(refused);
+    }
+    (steps, refusals)
+}
+
+/// The secrets that steps of these components name, as they stand in files.
+pub fn engine_secrets(spec: &ClusterSpec) -> Secrets {
+    let mut secrets = Secrets::default();
+    for host in &spec.hosts {
+        engine::secrets(host, &mut secrets);
+    }
+    secrets
+}
+
 /// The steps of one host, in their order.
 pub(crate) struct Chain<'a> {
     pub(crate) host: Host<'a>,
     phase: &'static str,
     component: &'static str,
     steps: Vec<Step>,
-    /// What was done already and need not be done twice, by kind and name.
+    /// What components did already and need not do twice.
     done: BTreeSet<(&'static str, String)>,
     refusals: Vec<PlanningError>,
     /// What is given in place of a step that was refused.
@@ -194,9 +223,17 @@ impl<'a> Chain<'a> {
         self.refused.get_or_insert_with(|| Step::new(host, "refused", "refused", "refused", absent))
     }
 
-    /// Whether nobody asked this before, for what several components need once for each host.
-    pub(crate) fn is_first(&mut self, kind: &'static str, name: &str) -> bool {
-        self.done.insert((kind, name.to_owned()))
+    /// Whether the component did not ask this before, for what it needs once however often it says so.
+    pub(crate) fn is_first(&mut self, what: &str) -> bool {
+        self.done.insert((self.component, what.to_owned()))
+    }
+
+    /// The downloads so far.
+    pub(crate) fn downloads(&mut self) -> impl Iterator<Item = &mut Download> {
+        self.steps.iter_mut().filter_map(|step| match &mut step.resource {
+            Resource::Download(wish) => Some(wish),
+            _ => None,
+        })
     }
 
     pub(crate) fn into_steps(self) -> Vec<Step> {
@@ -204,7 +241,6 @@ impl<'a> Chain<'a> {
     }
 
     /// The steps, and why they must not run.
-    #[expect(dead_code, reason = "operations that can be refused are to come")]
     pub(crate) fn finish(self) -> (Vec<Step>, Vec<PlanningError>) {
         (self.steps, self.refusals)
     }

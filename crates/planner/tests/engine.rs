@@ -236,7 +236,12 @@ fn files_come_from_where_the_site_says() {
         ("kubeadm_download_url: http://m/x", "kubeadm", "http://m/x", false),
         ("download_run_once: true\nrunc_download_url: http://m/r", "runc", "http://m/r", true),
         ("download_force_cache: true\nrunc_download_url: http://m/r", "runc", "http://m/r", true),
-        ("download_run_once: true\ndownload_localhost: true", "runc", "", true),
+        (
+            "download_run_once: true\ndownload_localhost: true\nrunc_download_url: http://m/r",
+            "runc",
+            "http://m/r",
+            true,
+        ),
     ];
     for (vars, artefact, url, from_controller) in cases {
         let downloads = wished(vars).downloads("a");

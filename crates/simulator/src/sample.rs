@@ -221,6 +221,7 @@ impl Maker<'_> {
                 no_proxy: String::new(),
                 verify_tls: true,
                 timeout_s: 30,
+                only_as_source: false,
             },
         );
         let copy = Content::CopyOf { path: source.into(), digest };

@@ -16,6 +16,7 @@ const TIMEOUT_S: u64 = 60;
 
 /// Has a file of the catalogue fetched, where that was not said before; tells its path on the host. Nothing where
 /// the host does not need it, or where it cannot be had, which the chain then refuses.
+#[allow(dead_code, reason = "for components that read a file where it lies")]
 pub(crate) fn fetch(chain: &mut Chain<'_>, artefact: &str) -> Option<String> {
     Some(fetched(chain, artefact)?.path)
 }

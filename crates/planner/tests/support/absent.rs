@@ -56,6 +56,7 @@ pub fn absent(resource: &Resource) -> State {
             problem: None,
             surplus: Vec::new(),
         }),
+        Resource::Selinux(_) => State::Selinux(r::SelinuxState { live: None, kept: None }),
         other => panic!("what is `{}` when it is not there?", other.title()),
     }
 }

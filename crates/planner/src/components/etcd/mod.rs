@@ -85,10 +85,11 @@ fn all_that_have_data_are_listed(cluster: &Cluster<'_>) -> Result<(), Problem> {
     })
 }
 
-/// Whether anything of etcd is put on a host (ETCD-002).
+/// Whether anything of etcd is put on a host (ETCD-002). Who has the authority's key signs, whatever else it is.
 fn takes_part(host: &Host<'_>) -> bool {
     let roles = host.spec.roles;
-    roles.etcd || roles.control_plane || pki::needs_client(host.spec)
+    let has_key = host.site.live.etcd_authorities.contains(&host.spec.name);
+    roles.etcd || roles.control_plane || pki::needs_client(host.spec) || has_key
 }
 
 /// etcd and what its clients need, behind the container engine.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use kubespray_planner::components::{Live, PlanningError, Site, engine_secrets, equip_hosts};
 use kubespray_planner::lint;
 use kubespray_resource::{
-    Comparison, Download, Facts, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource, Rollout, Secrets,
-    Step,
+    Comparison, Content, Download, Facts, File, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource,
+    Rollout, Secrets, Step,
 };
 use support::{debian, shown, spec};
 
@@ -278,6 +278,29 @@ fn hosts_fetch_what_they_need_and_no_more() {
     // Engines fetch all the same (CRI-010).
     let skipped = "skip_downloads: true\nkube_network_plugin: flannel";
     assert_eq!(names(skipped, "b"), "cni_plugins containerd crictl nerdctl runc");
+}
+
+#[test]
+fn tags_of_a_component_fetch_what_it_installs() {
+    let wished = wished("");
+    let mut installed = 0;
+    for (at, step) in wished.steps.iter().enumerate() {
+        let source = match &step.resource {
+            Resource::Archive(wish) => &wish.path,
+            Resource::File(File { content: Content::CopyOf { path, .. }, .. }) => path,
+            _ => continue,
+        };
+        installed += 1;
+        let is_fetched = wished.steps[..at].iter().any(|other| match &other.resource {
+            Resource::Download(wish) => {
+                (&other.host, &other.component, &wish.path) == (&step.host, &step.component, source)
+            }
+            _ => false,
+        });
+        assert!(is_fetched, "{}", step.id);
+    }
+    // runc, crictl, nerdctl, containerd and CNI plugins of two nodes.
+    assert_eq!(installed, 10);
 }
 
 #[test]

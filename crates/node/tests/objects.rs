@@ -408,3 +408,68 @@ fn only_our_objects_of_the_component_are_pruned() {
     }
     assert!(differs(&World::new(), &prune.into()).is_empty(), "no cluster, nothing to remove");
 }
+
+#[test]
+fn checks_look_at_objects_and_nodes() {
+    let (world, server) = cluster();
+    let check = |probe| Check { name: "it is well".into(), probe, timeout_s: 0, interval_ms: 10 };
+    let rollout = |name: &str| {
+        check(Probe::Object {
+            kubeconfig: KUBECONFIG.into(),
+            object: deployment("x")
+                .reference()
+                .map(|found| ObjectRef { name: name.into(), ..found })
+                .unwrap(),
+            must: ObjectMust::RolledOut { missing: 0 },
+        })
+    };
+    world.converge(deployment("coredns:1"));
+    let failure = world.apply(rollout("other")).unwrap_err();
+    assert!(failure.message.contains("Deployment kube-system/other: it is not there"), "{failure}");
+    server.edit(
+        "apps/v1",
+        "Deployment",
+        "kube-system",
+        "coredns",
+        json!({
+            "spec": {"selector": {"matchLabels": {"k8s-app": "kube-dns"}}},
+            "status": {"observedGeneration": 9, "updatedReplicas": 2, "availableReplicas": 1},
+        }),
+    );
+    server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "coredns-x", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+        "spec": {"nodeName": "n1"},
+        "status": {"containerStatuses": [
+            {"name": "coredns", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+        ]},
+    }));
+    let failure = world.apply(rollout("coredns")).unwrap_err();
+    assert!(failure.message.contains("1 of 2 pods are available"), "{failure}");
+    assert_eq!(failure.evidence, ["pod `coredns-x` on `n1`: `coredns`: ImagePullBackOff no such image"]);
+    server.edit(
+        "apps/v1",
+        "Deployment",
+        "kube-system",
+        "coredns",
+        json!({"status": {"availableReplicas": 2}}),
+    );
+    assert_eq!(world.apply(rollout("coredns")).unwrap(), Outcome::unchanged());
+
+    let nodes = |names: &[&str]| {
+        let nodes = names.iter().map(|name| (*name).to_owned()).collect();
+        check(Probe::NodesReady { kubeconfig: KUBECONFIG.into(), nodes })
+    };
+    for (name, status) in [("n1", "True"), ("n2", "False")] {
+        server.put(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "status": {"conditions": [{"type": "Ready", "status": status, "message": "no network yet"}]},
+        }));
+    }
+    assert_eq!(world.apply(nodes(&["n1"])).unwrap(), Outcome::unchanged());
+    let failure = world.apply(nodes(&["n1", "n2", "n3"])).unwrap_err();
+    assert_eq!(failure.evidence, ["`n2`: it is not `Ready`: no network yet", "`n3`: it is not there"]);
+    // Without a cluster there is nothing to look at, and that is no failure of the look.
+    let world = World::new();
+    assert_eq!(differs(&world, &nodes(&["n1"]).into()), ["it is well"]);
+}

@@ -9,10 +9,12 @@ mod graph;
 mod lint;
 mod make;
 mod matrix;
+pub mod operations;
 mod outputs;
 mod preflight;
 mod select;
 mod since;
+mod sources;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};

@@ -9,6 +9,7 @@ use kubespray_resource::{
 
 use crate::diff::unified;
 use crate::outputs::{self, known_outputs};
+use crate::sources;
 
 /// What an operation wishes of all hosts, before anything was seen of them.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +121,7 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         return Err(errors);
     }
     outputs::demand(&mut compared_steps);
+    sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
     for (step, compared) in compared_steps {
@@ -179,26 +181,12 @@ fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{
-        Digest, Disruption, FileState, Mode, Owner, PathKind, Running, Unit, UnitState,
-    };
+    use kubespray_resource::{Digest, FileState, Mode, Owner, PathKind, Running, Unit, UnitState};
 
     use super::*;
 
     fn step(id: &str, resource: impl Into<Resource>) -> Step {
-        Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().to_owned(),
-            component: "test".into(),
-            phase: "test".into(),
-            resource: resource.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        }
+        Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "test", "test", "x", resource) }
     }
 
     fn file(text: &str) -> File {

@@ -1,6 +1,7 @@
 //! Kubelets, control planes and joins.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, unreachable_pub, reason = "tests")]
 
+#[allow(dead_code, reason = "other tests need the rest")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,6 +249,14 @@ fn an_authority_of_others_is_left_to_them() {
     let join = made.text("w/kubeadm/configuration");
     assert!(join.contains("unsafeSkipCAVerification: true") && !join.contains("certificateKey"), "{join}");
     assert_eq!(made.lints(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_is_given_the_key_that_another_host_shows_to_etcd() {
+    let made = made(LARGE, "", &Live::default());
+    let share = made.text("a/control-plane/kubeadm-share");
+    assert!(share.contains("/not-shared/node-key.pem") && !share.contains("node-a-key.pem"), "{share}");
+    assert!(made.text("a/control-plane/kubeadm-config").contains("/etc/ssl/etcd/ssl/node-a-key.pem"));
 }
 
 #[test]

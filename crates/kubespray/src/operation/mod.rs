@@ -1,9 +1,11 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod cache;
 mod document;
 mod execute;
 mod look;
+mod simulated;
 mod sinks;
 mod stored;
 
@@ -21,6 +23,7 @@ use kubespray_variables::{UnknownFacts, Variables};
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
+pub(crate) use simulated::{plan as simulated_plan, run as simulate};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 
@@ -71,6 +74,14 @@ impl Reach {
 
     pub(crate) fn variables(&self) -> Variables {
         self.site.variables(UnknownFacts::Pending)
+    }
+
+    /// What a host is, for people.
+    pub(crate) fn group(&self, host: &str) -> String {
+        let inventory = &self.site.inventory;
+        let known = [("kube_control_plane", "control planes"), ("kube_node", "workers"), ("etcd", "etcd")];
+        let found = known.into_iter().find(|(group, _)| inventory.hosts_of(group).contains(&host));
+        found.map_or("others", |(_, name)| name).to_owned()
     }
 
     /// The ways to some of the hosts; one that the inventory does not know is an error.

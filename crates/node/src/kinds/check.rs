@@ -6,6 +6,8 @@ use kubespray_resource::{Check, CheckState, ErrorClass, Failure, Probe};
 
 use super::unit;
 use crate::failure::last_lines;
+use crate::kubernetes::ApiError;
+use crate::kubernetes::health::{self, Problem};
 use crate::{Host, HostError, Spawn, View};
 
 /// How long one look may take.
@@ -37,8 +39,6 @@ pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     }
 }
 
-type Problem = Option<(String, Vec<String>)>;
-
 /// What is wrong, with evidence.
 fn look(host: &dyn Host, probe: &Probe) -> Result<Problem, Failure> {
     let told = |result: Result<(), HostError>| match result {
@@ -46,7 +46,22 @@ fn look(host: &dyn Host, probe: &Probe) -> Result<Problem, Failure> {
         Err(error @ (HostError::Gone | HostError::Cancelled)) => Err(Failure::from(error)),
         Err(error) => Ok(Some((error.to_string(), Vec::new()))),
     };
+    // An API server that is not there yet is waited for; what it refuses is told.
+    let asked = |result: Result<Problem, ApiError>| match result {
+        Err(ApiError::NoKind { api_version, kind }) => Ok(Some((
+            format!("the API server does not know the kind `{kind}` of `{api_version}`"),
+            Vec::new(),
+        ))),
+        Err(error) => match error.unknown() {
+            Some(why) => Ok(Some((why, Vec::new()))),
+            None if error.may_pass() => Ok(Some((Failure::from(error).message, Vec::new()))),
+            None => Err(error.into()),
+        },
+        Ok(problem) => Ok(problem),
+    };
     match probe {
+        Probe::Object { kubeconfig, object, must } => asked(health::object(host, kubeconfig, object, must)),
+        Probe::NodesReady { kubeconfig, nodes } => asked(health::nodes(host, kubeconfig, nodes)),
         Probe::Tcp(address) => told(host.connect(address, LOOK).map(drop)),
         Probe::Socket(path) => told(host.connect_socket(path)),
         Probe::Path(path) => Ok(match host.metadata(path)? {

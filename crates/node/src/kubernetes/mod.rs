@@ -6,6 +6,7 @@ pub(crate) mod drain;
 mod error;
 mod expiry;
 mod flat_yaml;
+pub(crate) mod health;
 mod kubeconfig;
 
 use std::cell::RefCell;

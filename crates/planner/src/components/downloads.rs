@@ -1,10 +1,10 @@
 //! Files that hosts fetch, and programs made of them (`download` and the roles that fetch by themselves; spec
 //! DL-001 to DL-005, DL-030 to DL-046, DL-090 to DL-124, CRI-010).
 //!
-//! A file is fetched by the component that needs it, so that its tags do all it needs, and once for each host. A
-//! program is taken out of its archive straight to its place: nothing is unpacked beside it (DL-041), and no folder
-//! that is there is owned again (DL-040). Digests are always checked and always SHA-256 (DL-035): a file without one
-//! is refused before anything is done.
+//! A file is fetched only while something has to be made of it: what a host has already it need not fetch again when
+//! its folder for downloads was cleaned (DL-042). A program is taken out of its archive straight to its place: nothing
+//! is unpacked beside it (DL-041), and no folder that is there is owned again (DL-040). Digests are always checked and
+//! always SHA-256 (DL-035): a file without one is refused before anything is done.
 
 use kubespray_resource::{Archive, Content, Digest, Download, File, Member, Mode, Owner, Step};
 use kubespray_spec::File as Artefact;
@@ -16,8 +16,9 @@ const TIMEOUT_S: u64 = 60;
 
 /// Has a file of the catalogue fetched, where that was not said before; tells its path on the host. Nothing where
 /// the host does not need it, or where it cannot be had, which the chain then refuses.
+#[allow(dead_code, reason = "for components that read a file where it lies")]
 pub(crate) fn fetch(chain: &mut Chain<'_>, artefact: &str) -> Option<String> {
-    Some(fetched(chain, artefact)?.path)
+    Some(fetched(chain, artefact, false)?.path)
 }
 
 /// Fetches a file of the catalogue and puts it, or a member of the archive that it is, at `target` as root's.
@@ -33,7 +34,7 @@ pub(crate) fn install<'c>(
     match member {
         Some(member) => install_members(chain, artefact, &[(member, target)], mode, &Owner::root()),
         None => {
-            let Some(source) = fetched(chain, artefact) else { return chain.refused_step() };
+            let Some(source) = fetched(chain, artefact, true) else { return chain.refused_step() };
             let content = Content::CopyOf { path: source.path, digest: source.digest };
             let (path, owner) = (target.to_owned(), Owner::root());
             let file = File { path, content, mode, owner, keep_content: false };
@@ -50,7 +51,7 @@ pub(crate) fn install_members<'c>(
     mode: Mode,
     owner: &Owner,
 ) -> &'c mut Step {
-    let Some(source) = fetched(chain, artefact) else { return chain.refused_step() };
+    let Some(source) = fetched(chain, artefact, true) else { return chain.refused_step() };
     let name = match members {
         [(_, target)] => base_name(target),
         _ => artefact,
@@ -64,19 +65,32 @@ pub(crate) fn install_members<'c>(
     chain.add(format!("install-{name}"), Archive { path: source.path, digest: source.digest, members, owner })
 }
 
+/// Everything else that the catalogue has for the host, before the cluster is touched (DL-005).
+pub(crate) fn wish(chain: &mut Chain<'_>) {
+    chain.begin("download", "download");
+    let host = chain.host;
+    if host.settings().downloads.skip_downloads {
+        return;
+    }
+    for artefact in host.spec.artefacts.files.keys() {
+        fetched(chain, artefact, true);
+    }
+}
+
 /// A file as it is on the host.
 struct Fetched {
     path: String,
     digest: Digest,
 }
 
-fn fetched(chain: &mut Chain<'_>, artefact: &str) -> Option<Fetched> {
+/// Once for each component, so that its tags are enough; the plan has it fetched once all the same.
+fn fetched(chain: &mut Chain<'_>, artefact: &str, only_as_source: bool) -> Option<Fetched> {
     let host = chain.host;
     let Some(file) = host.spec.artefacts.files.get(artefact) else {
         chain.refuse(format!("`{artefact}` is not among the files of this host"), "this is a defect of ours");
         return None;
     };
-    let wish = match wish(&host, file) {
+    let mut wish = match download(&host, file) {
         Ok(wish) => wish,
         Err(problem) => {
             chain.refuse(format!("`{artefact}` {}", problem.message), problem.hint);
@@ -84,7 +98,13 @@ fn fetched(chain: &mut Chain<'_>, artefact: &str) -> Option<Fetched> {
         }
     };
     let fetched = Fetched { path: wish.path.clone(), digest: wish.digest.clone() };
-    if chain.is_first("fetch", artefact) {
+    // What one component reads where it lies has to lie there for all.
+    wish.only_as_source = only_as_source;
+    for earlier in chain.downloads().filter(|earlier| earlier.path == wish.path) {
+        earlier.only_as_source &= only_as_source;
+        wish.only_as_source = earlier.only_as_source;
+    }
+    if chain.is_first(&format!("fetch {artefact}")) {
         chain.add(format!("fetch-{artefact}"), wish);
     }
     Some(fetched)
@@ -100,7 +120,7 @@ struct Unusable {
 const CHECKSUM_HINT: &str =
     "choose a version that the catalogue knows, or set the checksum as `sha256:` and 64 hexadecimal digits";
 
-fn wish(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
+fn download(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
     let settings = host.settings();
     let unknown = || Unusable {
         message: "depends on facts of the host that are not known".into(),
@@ -114,11 +134,11 @@ fn wish(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
     let proxy = proxy_for(host, &url);
     Ok(Download {
         path: file.staged_as.known().ok_or_else(unknown)?.clone(),
+        // The operator's machine fetches it once, from the same URL (DL-002 to DL-004).
         from_controller: downloads.download_run_once
             || downloads.download_force_cache
             || downloads.download_localhost,
-        // What the operator's machine has to fetch no host fetches (DL-003).
-        urls: if downloads.download_localhost { Vec::new() } else { vec![url] },
+        urls: vec![url],
         digest,
         mode: u32::from_str_radix(&file.staged_mode, 8).map_or(Mode::EXECUTABLE, Mode),
         owner: Owner::root(),
@@ -126,6 +146,7 @@ fn wish(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
         proxy,
         verify_tls: downloads.download_validate_certs,
         timeout_s: TIMEOUT_S,
+        only_as_source: false,
     })
 }
 

@@ -1,12 +1,15 @@
 //! What each component puts on hosts: one file for each, and reading it tells everything.
 //!
-//! A component is a function from what is known ([`Site`]) to steps ([`Chain`]). It decides everything here, from
+//! A component is a function from what is known ([`Site`]) to steps. It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
+mod cni;
 mod control_plane;
-#[allow(dead_code, reason = "components that unpack archives are to come")]
 mod downloads;
+mod engine;
+pub(crate) mod etcd;
+mod images;
 mod join;
 mod kubelet;
 mod live;
@@ -14,19 +17,20 @@ mod load_balancer;
 mod ntp;
 mod packages;
 mod preinstall;
-mod resolvers;
+pub(crate) mod resolvers;
+mod toml;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Absent, Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token,
-    Unit,
+    Absent, Content, Directory, Download, Facts, File, Mode, Owner, PackageManager, Resource, Running,
+    Secrets, Step, Token, Unit,
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
 pub use control_plane::order as control_plane_order;
-pub use live::{Live, probes};
+pub use live::{Live, LiveEtcd, probes};
 
 /// What is known when an operation is planned.
 #[derive(Debug)]
@@ -151,14 +155,19 @@ pub fn kubernetes(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
 
 fn prepare(host: Host<'_>) -> Vec<Step> {
     let mut chain = Chain::new(host);
-    bootstrap::wish(&mut chain);
-    preinstall::wish(&mut chain);
-    // The late pass of the same plan says how a node's are to be.
-    if !host.is_live_node() {
-        resolvers::wish(&mut chain, resolvers::Pass::Early);
-    }
-    ntp::wish(&mut chain);
+    begin(&mut chain);
     chain.into_steps()
+}
+
+/// What a host gets before a container engine.
+pub(crate) fn begin(chain: &mut Chain<'_>) {
+    bootstrap::wish(chain);
+    preinstall::wish(chain);
+    // The late pass of the same plan says how a node's are to be.
+    if !chain.host.is_live_node() {
+        resolvers::wish(chain, resolvers::Pass::Early);
+    }
+    ntp::wish(chain);
 }
 
 /// Why what is wished of a host cannot be planned.
@@ -175,13 +184,39 @@ pub struct PlanningError {
     pub hint: String,
 }
 
+/// What hosts need to run containers: the engine with its tools, images, the basic CNI plugins. Also why it cannot be
+/// had; then the steps must not run.
+pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
+    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
+    for host in site.hosts() {
+        let mut chain = Chain::new(host);
+        engine::wish(&mut chain);
+        downloads::wish(&mut chain);
+        images::wish(&mut chain);
+        cni::wish(&mut chain);
+        let (own, refused) = chain.finish();
+        steps.extend(own);
+        refusals.extend(refused);
+    }
+    (steps, refusals)
+}
+
+/// The secrets that steps of these components name, as they stand in files.
+pub fn engine_secrets(spec: &ClusterSpec) -> Secrets {
+    let mut secrets = Secrets::default();
+    for host in &spec.hosts {
+        engine::secrets(host, &mut secrets);
+    }
+    secrets
+}
+
 /// The steps of one host, in their order.
 pub(crate) struct Chain<'a> {
     pub(crate) host: Host<'a>,
     phase: &'static str,
     component: &'static str,
     steps: Vec<Step>,
-    /// What was done already and need not be done twice, by kind and name.
+    /// What components did already and need not do twice.
     done: BTreeSet<(&'static str, String)>,
     refusals: Vec<PlanningError>,
     /// What is given in place of a step that was refused.
@@ -231,9 +266,17 @@ impl<'a> Chain<'a> {
         self.refused.get_or_insert_with(|| Step::new(host, "refused", "refused", "refused", absent))
     }
 
-    /// Whether nobody asked this before, for what several components need once for each host.
-    pub(crate) fn is_first(&mut self, kind: &'static str, name: &str) -> bool {
-        self.done.insert((kind, name.to_owned()))
+    /// Whether the component did not ask this before, for what it needs once however often it says so.
+    pub(crate) fn is_first(&mut self, what: &str) -> bool {
+        self.done.insert((self.component, what.to_owned()))
+    }
+
+    /// The downloads so far.
+    pub(crate) fn downloads(&mut self) -> impl Iterator<Item = &mut Download> {
+        self.steps.iter_mut().filter_map(|step| match &mut step.resource {
+            Resource::Download(wish) => Some(wish),
+            _ => None,
+        })
     }
 
     pub(crate) fn into_steps(self) -> Vec<Step> {

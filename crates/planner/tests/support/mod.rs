@@ -1,5 +1,7 @@
 //! Small sites, from inventories as users write them.
 
+pub mod absent;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,7 +40,6 @@ pub fn debian(address: &str) -> Facts {
 }
 
 /// A host as Rocky 9 is, with NetworkManager and SELinux.
-#[allow(dead_code, reason = "not all tests need it")]
 pub fn rocky(address: &str) -> Facts {
     let mut facts = debian(address);
     facts.os = OperatingSystem {

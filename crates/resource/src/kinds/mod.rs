@@ -29,7 +29,7 @@ pub use account::{Group, GroupState, User, UserState};
 pub use archive::{Archive, ArchiveState, Member};
 pub use authority::{Authority, AuthorityState, OnDemandState, Signature};
 pub use certificate::{Certificate, CertificateFacts, CertificateRequest, CertificateState};
-pub use check::{Check, CheckState, Probe};
+pub use check::{Check, CheckState, ObjectMust, Probe, condition_problem};
 pub use command::{Command, CommandState, Guard};
 pub use download::{Download, DownloadState};
 pub use drain::{Drain, DrainFallback, DrainPod, DrainState};

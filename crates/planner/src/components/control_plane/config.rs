@@ -53,6 +53,9 @@ pub(super) fn whole(host: &Host<'_>) -> String {
 }
 
 /// `kubeadm-share.yaml`: the same with what lets others join.
+///
+/// The certificate and key that this host shows to etcd are not shared: kubeadm would write them over those of the
+/// host that joins. It passes over files that are not there, so they are called by names that nothing has.
 pub(super) fn share(host: &Host<'_>) -> String {
     let mut first = init(host);
     let token =
@@ -61,7 +64,14 @@ pub(super) fn share(host: &Host<'_>) -> String {
     if !host.settings().kubernetes.kube_external_ca_mode {
         set(&mut first, "certificateKey", certificate_key(host));
     }
-    yaml::documents(&[first, cluster(host)])
+    let mut second = cluster(host);
+    if let Some(etcd) = second.pointer_mut("/etcd/external") {
+        for (key, name) in [("caFile", "ca"), ("certFile", "node"), ("keyFile", "node-key")] {
+            let folder = &host.settings().etcd.etcd_cert_dir;
+            set(etcd, key, format!("{folder}/not-shared/{name}.pem"));
+        }
+    }
+    yaml::documents(&[first, second])
 }
 
 /// CP-051, CP-053, CP-054.

@@ -82,9 +82,16 @@ fn the_phases_of_a_host_are_in_their_order() {
         phases.dedup();
         phases.join(" ")
     };
-    assert_eq!(phases("c1"), "bootstrap_os preinstall etcd resolvconf");
+    assert_eq!(
+        phases("c2"),
+        "bootstrap_os preinstall etcd node control-plane kubeadm control-plane kubeadm node-label resolvconf"
+    );
+    assert_eq!(
+        phases("c1"),
+        "bootstrap_os preinstall etcd node control-plane kubeadm control-plane resolvconf"
+    );
     assert_eq!(phases("e1"), "bootstrap_os preinstall etcd");
-    assert_eq!(phases("w1"), "bootstrap_os preinstall resolvconf");
+    assert_eq!(phases("w1"), "bootstrap_os preinstall node kubeadm resolvconf");
 }
 
 #[test]
@@ -97,7 +104,10 @@ fn a_plan_for_bare_hosts_keeps_all_rules() {
     ] {
         let wishes = wishes(vars);
         let states = wishes.steps.iter().map(|step| (step.id.clone(), Ok(absent(&step.resource)))).collect();
-        let plan = plan(wishes, &Seen { states, ..Seen::default() }, &Secrets::default()).unwrap();
-        assert_eq!(lint(&plan, &Secrets::default()), [], "{vars}");
+        let mut secrets = Secrets::default();
+        secrets.insert("generated/kubeadm_token", "abcdef.0123456789abcdef");
+        secrets.insert("generated/kubeadm_certificate_key", "0123456789abcdef".repeat(4));
+        let plan = plan(wishes, &Seen { states, ..Seen::default() }, &secrets).unwrap();
+        assert_eq!(lint(&plan, &secrets), [], "{vars}");
     }
 }

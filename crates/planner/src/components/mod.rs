@@ -5,15 +5,15 @@
 
 mod bootstrap;
 mod cni;
-mod control_plane;
+pub(crate) mod control_plane;
 mod downloads;
 mod engine;
 pub(crate) mod etcd;
 mod images;
-mod join;
-mod kubelet;
+pub(crate) mod join;
+pub(crate) mod kubelet;
 mod live;
-mod load_balancer;
+pub(crate) mod load_balancer;
 mod ntp;
 mod packages;
 mod preinstall;

@@ -4,7 +4,9 @@
 
 use super::rules::{gates, lock_hosts, policy};
 use crate::Wishes;
-use crate::components::{Chain, Host, PlanningError, Site, begin, etcd, resolvers};
+use crate::components::{
+    Chain, Host, PlanningError, Site, begin, control_plane, etcd, join, kubelet, load_balancer, resolvers,
+};
 
 /// What a cluster wishes of all its hosts whose facts are known; or everything that cannot be planned.
 pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
@@ -35,6 +37,11 @@ fn chain(host: Host<'_>) -> Chain<'_> {
     begin(&mut chain);
     etcd::wish(&mut chain);
     if host.is_node() {
+        load_balancer::wish(&mut chain);
+        kubelet::wish(&mut chain);
+        control_plane::wish(&mut chain);
+        join::wish(&mut chain);
+        join::nodes(&mut chain);
         resolvers::wish(&mut chain, resolvers::Pass::Late);
     }
     chain

@@ -56,6 +56,12 @@ pub fn absent(resource: &Resource) -> State {
             problem: None,
             surplus: Vec::new(),
         }),
+        Resource::Kubeadm(wish) => State::Kubeadm(r::KubeadmState {
+            there: wish.witnesses().into_iter().map(|path| (path, false)).collect(),
+            ..r::KubeadmState::default()
+        }),
+        Resource::Object(_) => State::Object(r::ObjectState::Unknown("there is no cluster".into())),
+        Resource::NodeState(_) => State::NodeState(r::NodeSeen::Unknown("there is no cluster".into())),
         Resource::Selinux(_) => State::Selinux(r::SelinuxState { live: None, kept: None }),
         other => panic!("what is `{}` when it is not there?", other.title()),
     }

@@ -98,6 +98,7 @@ impl Server {
             no_proxy: String::new(),
             verify_tls: true,
             timeout_s: 5,
+            only_as_source: false,
         }
     }
 

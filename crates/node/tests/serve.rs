@@ -154,6 +154,7 @@ fn download(whole: &[u8]) -> Download {
         no_proxy: String::new(),
         verify_tls: true,
         timeout_s: 5,
+        only_as_source: false,
     }
 }
 

@@ -52,6 +52,7 @@ fn download(url: String) -> Download {
         no_proxy: String::new(),
         verify_tls: true,
         timeout_s: 5,
+        only_as_source: false,
     }
 }
 

@@ -13,6 +13,7 @@ mod outputs;
 mod preflight;
 mod select;
 mod since;
+mod sources;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};

@@ -9,6 +9,7 @@ use kubespray_resource::{
 
 use crate::diff::unified;
 use crate::outputs::{self, known_outputs};
+use crate::sources;
 
 /// What an operation wishes of all hosts, before anything was seen of them.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +121,7 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         return Err(errors);
     }
     outputs::demand(&mut compared_steps);
+    sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
     for (step, compared) in compared_steps {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kubespray_catalog::Downloads;
+use kubespray_catalog::{Catalog, Downloads};
 use kubespray_diagnostics::Diagnostic;
 use kubespray_value::{Error, ErrorKind, Map, Value};
 use kubespray_variables::Variables;
@@ -121,7 +121,7 @@ impl Reader<'_> {
                     FromFacts::NeedsFacts => FromFacts::NeedsFacts,
                 },
             },
-            None => FromFacts::Known(None),
+            None => self.checksum_of_table(entry, &version)?,
         };
         Ok(Some(File {
             url: from_facts(self.variables.get(self.host, url_variable))?,
@@ -131,6 +131,24 @@ impl Reader<'_> {
             unarchive: self.is_true(entry.get("unarchive"))?,
             version,
         }))
+    }
+
+    /// The checksum of a file that is the same for all architectures and has no variable of its own.
+    fn checksum_of_table(&self, entry: &Map, version: &str) -> Result<FromFacts<Option<String>>, Error> {
+        let table = match text(entry, "checksum_table_by") {
+            Some(variable) => {
+                let choice = self.variables.get(self.host, variable)?.to_text();
+                entry.get("checksum_tables").and_then(Value::as_map).and_then(|tables| text(tables, &choice))
+            }
+            None => text(entry, "checksum_table"),
+        };
+        let Some(component) = table.and_then(|table| Catalog::get().component(table)) else {
+            return Ok(FromFacts::Known(None));
+        };
+        let table = self.variables.get(self.host, &component.variable)?;
+        let of_all = table.as_map().and_then(|table| table.get("no_arch")).and_then(Value::as_map);
+        let checksum = of_all.and_then(|versions| versions.get(version)).map(Value::to_text);
+        Ok(FromFacts::Known(checksum))
     }
 
     /// An image; `None` where the host does not need it.

@@ -33,9 +33,9 @@ pub struct RegistryMirror {
 pub struct MirrorHost {
     /// Its URL.
     pub host: String,
-    /// What it may do: `pull`, `resolve`, `push`.
+    /// What it may do: `pull`, `resolve`, `push`; one of them, or a list.
     #[serde(default)]
-    pub capabilities: Vec<String>,
+    pub capabilities: serde_json::Value,
     /// Whether any certificate will do.
     #[serde(default)]
     pub skip_verify: bool,

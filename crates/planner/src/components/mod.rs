@@ -4,16 +4,22 @@
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod bootstrap;
+mod cni;
+mod downloads;
+mod engine;
+mod images;
 mod live;
 mod ntp;
 mod packages;
 mod preinstall;
 mod resolvers;
+mod toml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Content, Directory, Facts, File, Mode, Owner, PackageManager, Resource, Running, Step, Token, Unit,
+    Absent, Content, Directory, Download, Facts, File, Mode, Owner, PackageManager, Resource, Running,
+    Secrets, Step, Token, Unit,
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
@@ -121,17 +127,70 @@ fn prepare(host: Host<'_>) -> Vec<Step> {
     chain.into_steps()
 }
 
+/// Why what is wished of a host cannot be planned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{host}`, {component}: {message}; {hint}")]
+pub struct PlanningError {
+    /// The host.
+    pub host: String,
+    /// The component that needs it.
+    pub component: String,
+    /// What is wrong.
+    pub message: String,
+    /// What helps.
+    pub hint: String,
+}
+
+/// What hosts need to run containers: the engine with its tools, images, the basic CNI plugins. Also why it cannot be
+/// had; then the steps must not run.
+pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
+    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
+    for host in site.hosts() {
+        let mut chain = Chain::new(host);
+        engine::wish(&mut chain);
+        downloads::wish(&mut chain);
+        images::wish(&mut chain);
+        cni::wish(&mut chain);
+        let (own, refused) = chain.finish();
+        steps.extend(own);
+        refusals.extend(refused);
+    }
+    (steps, refusals)
+}
+
+/// The secrets that steps of these components name, as they stand in files.
+pub fn engine_secrets(spec: &ClusterSpec) -> Secrets {
+    let mut secrets = Secrets::default();
+    for host in &spec.hosts {
+        engine::secrets(host, &mut secrets);
+    }
+    secrets
+}
+
 /// The steps of one host, in their order.
 pub(crate) struct Chain<'a> {
     pub(crate) host: Host<'a>,
     phase: &'static str,
     component: &'static str,
     steps: Vec<Step>,
+    /// What components did already and need not do twice.
+    done: BTreeSet<(&'static str, String)>,
+    refusals: Vec<PlanningError>,
+    /// What is given in place of a step that was refused.
+    refused: Option<Step>,
 }
 
 impl<'a> Chain<'a> {
     pub(crate) fn new(host: Host<'a>) -> Self {
-        Self { host, phase: "", component: "", steps: Vec::new() }
+        Self {
+            host,
+            phase: "",
+            component: "",
+            steps: Vec::new(),
+            done: BTreeSet::new(),
+            refusals: Vec::new(),
+            refused: None,
+        }
     }
 
     /// What the following steps belong to. The phase is the tag of Kubespray's play, the component that of its
@@ -149,8 +208,41 @@ impl<'a> Chain<'a> {
         &mut self.steps[at]
     }
 
+    /// Says that something cannot be planned. An operation with refusals must not run.
+    pub(crate) fn refuse(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let (host, component) = (self.host.spec.name.clone(), self.component.to_owned());
+        let refusal = PlanningError { host, component, message: message.into(), hint: hint.into() };
+        if !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// A step that is in no plan, for callers of what was refused.
+    pub(crate) fn refused_step(&mut self) -> &mut Step {
+        let (host, absent) = (&self.host.spec.name, Absent { path: "/".into(), recursive: false });
+        self.refused.get_or_insert_with(|| Step::new(host, "refused", "refused", "refused", absent))
+    }
+
+    /// Whether the component did not ask this before, for what it needs once however often it says so.
+    pub(crate) fn is_first(&mut self, what: &str) -> bool {
+        self.done.insert((self.component, what.to_owned()))
+    }
+
+    /// The downloads so far.
+    pub(crate) fn downloads(&mut self) -> impl Iterator<Item = &mut Download> {
+        self.steps.iter_mut().filter_map(|step| match &mut step.resource {
+            Resource::Download(wish) => Some(wish),
+            _ => None,
+        })
+    }
+
     pub(crate) fn into_steps(self) -> Vec<Step> {
         self.steps
+    }
+
+    /// The steps, and why they must not run.
+    pub(crate) fn finish(self) -> (Vec<Step>, Vec<PlanningError>) {
+        (self.steps, self.refusals)
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Download {
     pub verify_tls: bool,
     /// How long one attempt may go without a byte, in seconds.
     pub timeout_s: u64,
+    /// Whether it is only there for archives and copies on the host to be taken from: where none of a plan's has to
+    /// be taken, it need not be there. In a plan without any it counts.
+    #[serde(default)]
+    pub only_as_source: bool,
 }
 
 /// What is at the path.

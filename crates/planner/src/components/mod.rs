@@ -3,13 +3,20 @@
 //! A component is a function from what is known ([`Site`]) to steps ([`Chain`]). It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
+mod apps;
 mod bootstrap;
+mod cluster_roles;
 mod cni;
+mod common_crds;
+mod dns;
 mod downloads;
 mod engine;
 mod images;
 mod live;
+mod metrics_server;
+mod network;
 mod ntp;
+mod objects;
 mod packages;
 mod preinstall;
 mod resolvers;
@@ -23,6 +30,7 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
+pub use apps::{Applications, applications};
 pub use live::{Live, probes};
 
 /// What is known when an operation is planned.
@@ -43,6 +51,13 @@ impl<'a> Site<'a> {
             let facts = self.facts.get(&spec.name)?;
             Some(Host { site: self, spec, facts })
         })
+    }
+
+    /// The host that cluster-wide steps run on: the first control plane that is there, else the first of all.
+    pub(crate) fn leader(&self) -> &str {
+        let all = &self.spec.groups.control_plane;
+        let live = all.iter().find(|host| self.live.control_planes.contains(*host));
+        live.or_else(|| all.first()).map_or("", String::as_str)
     }
 }
 

@@ -476,10 +476,19 @@ fn pods_are_made_anew_when_their_configuration_changes() {
         let pointer = "/spec/template/metadata/annotations/checksum~1config";
         text(manifest(&wished(vars), kind, name), pointer).to_owned()
     };
-    let other = "upstream_dns_servers: [10.9.9.9]";
-    for (kind, name) in [("Deployment", "coredns"), ("DaemonSet", "nodelocaldns")] {
-        assert_eq!(checksum("", kind, name), checksum("", kind, name));
-        assert_ne!(checksum("", kind, name), checksum(other, kind, name), "{name}");
+    for (before, after, kind, name) in [
+        ("", "upstream_dns_servers: [10.9.9.9]", "Deployment", "coredns"),
+        ("", "upstream_dns_servers: [10.9.9.9]", "DaemonSet", "nodelocaldns"),
+        ("", "calico_allow_ip_forwarding: true", "DaemonSet", "calico-node"),
+        (
+            "kube_network_plugin: flannel",
+            "{kube_network_plugin: flannel, flannel_vxlan_port: 1}",
+            "DaemonSet",
+            "kube-flannel",
+        ),
+    ] {
+        assert_eq!(checksum(before, kind, name), checksum(before, kind, name));
+        assert_ne!(checksum(before, kind, name), checksum(after, kind, name), "{name}");
     }
 }
 

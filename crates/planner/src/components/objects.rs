@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use kubespray_resource::{
-    Check, Object, ObjectKind, ObjectMust, ObjectRef, Probe, Prune, Resource, Step, StepId,
+    Check, Digest, Object, ObjectKind, ObjectMust, ObjectRef, Probe, Prune, Resource, Step, StepId,
 };
 use kubespray_spec::{Json, JsonMap, Quantity};
 use serde::Serialize;
@@ -184,6 +184,12 @@ pub(crate) fn config_map(name: &str, data: Map<String, Value>) -> Value {
         "metadata": {"name": name, "namespace": NAMESPACE},
         "data": data,
     })
+}
+
+/// Of the data of `ConfigMap`s, as an annotation of pods: with another one they are made anew (APP-028).
+pub(crate) fn checksum<'d>(data: impl IntoIterator<Item = &'d Map<String, Value>>) -> String {
+    let all: Vec<Value> = data.into_iter().cloned().map(Value::Object).collect();
+    Digest::of(Value::Array(all).to_string().as_bytes()).as_str().to_owned()
 }
 
 /// A rule of a role: groups, resources, verbs, separated by spaces; `core` is the group without a name.

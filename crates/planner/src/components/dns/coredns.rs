@@ -1,10 +1,9 @@
 //! CoreDNS (spec APP-026 to APP-032, APP-159), and the Service of etcd's metrics (APP-025).
 
-use kubespray_resource::Digest;
 use serde_json::{Map, Value, json};
 
 use super::super::objects::{
-    NAMESPACE, account, apply, cluster_role, cluster_role_binding, config_map, image, metadata,
+    NAMESPACE, account, apply, checksum, cluster_role, cluster_role_binding, config_map, image, metadata,
     node_selector, prune, pull_policy, resources, rule, service_account, table, tolerations, with,
 };
 use super::super::{Chain, Host};
@@ -19,7 +18,7 @@ pub(super) fn wish(chain: &mut Chain<'_>, suffixes: &[String]) {
     let dns = &host.settings().dns;
     let external = external_zones(chain, "coredns_external_zones", dns.coredns_external_zones.as_ref());
     let data = configuration(corefile::of_cluster(dns, &external), corefile::etc_hosts(dns));
-    let checksum = checksum(&data);
+    let checksum = checksum([&data]);
     apply(
         chain,
         cluster_role(
@@ -60,11 +59,6 @@ pub(super) fn configuration(corefile: String, hosts: Option<&str>) -> Map<String
         data.insert("hosts".into(), format!("{}\n", hosts.trim_end()).into());
     }
     data
-}
-
-/// Pods with another one are made anew (APP-028).
-pub(super) fn checksum(data: &Map<String, Value>) -> String {
-    Digest::of(Value::Object(data.clone()).to_string().as_bytes()).as_str().to_owned()
 }
 
 /// The configuration as a volume.

@@ -5,8 +5,8 @@ use kubespray_spec::dns::Dns;
 use serde_json::{Value, json};
 
 use super::super::objects::{
-    apply, config_map, env_field, host_path, image, max_unavailable, metadata, mount, node_selector, prune,
-    pull_policy, resources, service_account, tolerate_all,
+    apply, checksum, config_map, env_field, host_path, image, max_unavailable, metadata, mount,
+    node_selector, prune, pull_policy, resources, service_account, tolerate_all,
 };
 use super::super::{Chain, Host};
 use super::corefile::{NodeCache, etc_hosts, of_nodes};
@@ -35,7 +35,7 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
     if dns.enable_nodelocaldns_secondary {
         data.insert(SECOND_KEY.into(), of_nodes(dns, &zones, &servers, second).into());
     }
-    let checksum = coredns::checksum(&data);
+    let checksum = checksum([&data]);
     apply(chain, service_account(NODE_LOCAL));
     apply(chain, config_map(NODE_LOCAL, data));
     apply(chain, daemon_set(&host, first, &checksum, false));

@@ -1,6 +1,7 @@
 //! Flannel (`network_plugin/flannel`; spec NET-130 to NET-135, NET-163, NET-174).
 //!
-//! There is a `DaemonSet` for each architecture that the cluster has, not for all that exist (NET-133).
+//! There is a `DaemonSet` for each architecture that the cluster has, not for all that exist (NET-133). Pods are made
+//! anew when their configuration changes, which they read only once.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,9 @@ use kubespray_spec::network::Flannel;
 use serde_json::{Map, Value, json};
 
 use super::super::objects::{
-    account, apply, cluster_role, cluster_role_binding, config_map, env, env_field, host_path, image,
-    max_unavailable, metadata, mount, prune, pull_policy, resources, rolled_out, rule, service_account, word,
+    account, apply, checksum, cluster_role, cluster_role_binding, config_map, env, env_field, host_path,
+    image, max_unavailable, metadata, mount, prune, pull_policy, resources, rolled_out, rule,
+    service_account, word,
 };
 use super::super::{Chain, Host};
 
@@ -34,9 +36,11 @@ pub(super) fn objects(chain: &mut Chain<'_>) {
     ];
     apply(chain, cluster_role(NAME, rules));
     apply(chain, cluster_role_binding(NAME, NAME, account(NAME)));
-    apply(chain, config_map(CONFIGURATION, configuration(&host, settings)));
+    let data = configuration(&host, settings);
+    let checksum = checksum([&data]);
+    apply(chain, config_map(CONFIGURATION, data));
     for architecture in architectures(&host) {
-        apply(chain, daemon_set(&host, settings, &architecture));
+        apply(chain, daemon_set(&host, settings, &architecture, &checksum));
     }
     prune(chain, &[]);
 }
@@ -104,7 +108,7 @@ fn configuration(host: &Host<'_>, settings: &Flannel) -> Map<String, Value> {
     data
 }
 
-fn daemon_set(host: &Host<'_>, settings: &Flannel, architecture: &str) -> Value {
+fn daemon_set(host: &Host<'_>, settings: &Flannel, architecture: &str, checksum: &str) -> Value {
     let mut command =
         vec!["/opt/bin/flanneld".to_owned(), "--ip-masq".to_owned(), "--kube-subnet-mgr".to_owned()];
     command.extend(settings.flannel_interface.as_ref().map(|name| format!("--iface={name}")));
@@ -182,7 +186,10 @@ fn daemon_set(host: &Host<'_>, settings: &Flannel, architecture: &str) -> Value 
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxUnavailable": max_unavailable(host)},
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {
+                "metadata": {"labels": labels, "annotations": {"checksum/config": checksum}},
+                "spec": pod,
+            },
         },
     })
 }

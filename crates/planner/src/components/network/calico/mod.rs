@@ -5,7 +5,8 @@
 //! server like all others, and what is not ours in them stays (NET-027 to NET-033, NET-085); a pool that exists keeps
 //! its network, block size and modes, in both families (NET-016), or the run stops there; both service networks are
 //! advertised (NET-030); mounts of secure Typha are refused together with it (NET-082); with a local load balancer
-//! on a port of its own Calico asks the service network, since control planes do not have that port (NET-086).
+//! on a port of its own Calico asks the service network, since control planes do not have that port (NET-086); pods on
+//! nodes are made anew when their configuration changes, which they read only once.
 
 mod node;
 pub(super) mod policy;
@@ -19,7 +20,9 @@ use kubespray_spec::network::Calico;
 use serde_json::{Map, Value, json};
 
 use super::super::common_crds::install;
-use super::super::objects::{apply, check_object, config_map, kubeconfig, prune, rolled_out, text_of};
+use super::super::objects::{
+    apply, check_object, checksum, config_map, kubeconfig, prune, rolled_out, text_of,
+};
 use super::super::{Chain, Host, downloads, file};
 use super::LISTS;
 
@@ -109,12 +112,14 @@ pub(super) fn objects(chain: &mut Chain<'_>) {
     }
     settings::wish(chain, settings);
     roles::wish(chain);
-    apply(chain, config_map(CONFIGURATION, configuration(&host, settings)));
-    apply(chain, config_map(ENDPOINT, endpoint(&host, settings)));
+    let (data, address) = (configuration(&host, settings), endpoint(&host, settings));
+    let checksum = checksum([&data, &address]);
+    apply(chain, config_map(CONFIGURATION, data));
+    apply(chain, config_map(ENDPOINT, address));
     if settings.typha_enabled {
         typha::wish(chain, settings);
     }
-    apply(chain, node::daemon_set(&host, settings));
+    apply(chain, node::daemon_set(&host, settings, &checksum));
     prune(
         chain,
         &[

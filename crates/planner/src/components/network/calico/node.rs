@@ -18,11 +18,14 @@ pub(super) const NAME: &str = "calico-node";
 const PROBE_S: i64 = 10;
 
 /// The pods of all nodes.
-pub(super) fn daemon_set(host: &Host<'_>, settings: &Calico) -> Value {
+pub(super) fn daemon_set(host: &Host<'_>, settings: &Calico, checksum: &str) -> Value {
     let port = settings.calico_felix_prometheusmetricsport.to_string();
-    let annotations = settings
-        .calico_felix_prometheusmetricsenabled
-        .then(|| json!({"prometheus.io/scrape": "true", "prometheus.io/port": port}));
+    let has_metrics = settings.calico_felix_prometheusmetricsenabled;
+    let annotations = json!({
+        "checksum/config": checksum,
+        "prometheus.io/scrape": has_metrics.then_some("true"),
+        "prometheus.io/port": has_metrics.then_some(port),
+    });
     let pod = json!({
         "serviceAccountName": roles::NODE,
         "priorityClassName": "system-node-critical",

@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kubespray_resource::Event;
+use kubespray_resource::wire::{Answer, Reply, Request};
 use kubespray_transport::{Connection, ConnectionEvent, Target, Transport};
 
-use crate::Run;
 use crate::words::{Input, Output, Report};
+use crate::{Files, Run};
 
 /// Without a timer the machine is asked once in a while, so that a clock that was set back cannot stall it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
@@ -27,19 +28,21 @@ enum Came {
 }
 
 /// Drives a run to its end: `targets` says how its hosts are reached, `first` are the outputs of [`Run::new`],
-/// `signals` what the operator wants, `tell` takes each event. A host without a target cannot be reached.
+/// `files` are those that hosts may ask for, `signals` what the operator wants, `tell` takes each event. A host without a target cannot be reached.
 pub fn drive(
     run: &mut Run,
     first: Vec<Output>,
     transport: &dyn Transport,
     targets: &BTreeMap<String, Target>,
+    files: &Files,
     signals: Receiver<Signal>,
     tell: &mut dyn FnMut(Event),
 ) -> Option<Report> {
     let (sender, inbox) = channel();
     forward_signals(signals, sender.clone());
     let clock = Clock::new();
-    let mut driver = Driver { transport, targets, sender, connections: BTreeMap::new(), next: 0, wake: None };
+    let mut driver =
+        Driver { transport, targets, files, sender, connections: BTreeMap::new(), next: 0, wake: None };
     let mut pending = first;
     loop {
         let mut refused = Vec::new();
@@ -90,6 +93,7 @@ impl Clock {
 struct Driver<'a> {
     transport: &'a dyn Transport,
     targets: &'a BTreeMap<String, Target>,
+    files: &'a Files,
     sender: Sender<Came>,
     /// By host: the number of the connection, so that the last words of an older one are told apart.
     connections: BTreeMap<String, (u64, Box<dyn Connection>)>,
@@ -137,7 +141,7 @@ impl Driver<'_> {
             Ok(Came::Signal(Signal::Stop)) => Some(Input::Stop),
             Ok(Came::Connection(number, host, event)) => {
                 let is_ours = self.connections.get(&host).is_some_and(|(ours, _)| *ours == number);
-                is_ours.then(|| self.input(host, event))
+                if is_ours { self.input(host, event) } else { None }
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 self.wake = self.wake.filter(|ms| *ms > clock.now_ms());
@@ -147,8 +151,15 @@ impl Driver<'_> {
         input.into_iter().collect()
     }
 
-    fn input(&mut self, host: String, event: ConnectionEvent) -> Input {
-        match event {
+    fn input(&mut self, host: String, event: ConnectionEvent) -> Option<Input> {
+        Some(match event {
+            // Whoever runs need not know: each answer depends on its question alone.
+            ConnectionEvent::Reply(Reply { id, body: Answer::Want { digest, offset } }) => {
+                if let Some((_, connection)) = self.connections.get_mut(&host) {
+                    connection.send(&Request { id, body: self.files.give(&digest, offset) });
+                }
+                return None;
+            }
             ConnectionEvent::Up(arrival) => Input::Up { host, hello: arrival.hello },
             ConnectionEvent::Reply(reply) => Input::Reply { host, reply },
             ConnectionEvent::Down(why) => {
@@ -160,6 +171,6 @@ impl Driver<'_> {
                 }
                 Input::Down { host, transient: why.is_transient(), why: text }
             }
-        }
+        })
     }
 }

@@ -16,6 +16,11 @@ const NEVER_SEEN_MS: u64 = 60_000;
 /// Servers with much memory take minutes to boot.
 const AWAY_MS: u64 = 15 * 60_000;
 
+/// How long to wait before the next try.
+fn pause(tries: u32) -> u64 {
+    RECONNECT_FIRST_MS.saturating_mul(1 << tries.min(16)).min(RECONNECT_LONGEST_MS)
+}
+
 impl Run {
     pub(crate) fn up(&mut self, host: usize, hello: &Hello) {
         let row = &mut self.table.hosts[host];
@@ -33,12 +38,15 @@ impl Run {
         }
         self.tell(EventKind::HostUp { host: name.clone() });
         self.dirty.insert(host);
-        if self.winding_down || self.phase >= Phase::Unlock {
+        if self.phase == Phase::Unlock {
+            self.unlock(host);
             return;
         }
-        if self.table.hosts[host].lock == Lock::Wanted {
-            self.table.hosts[host].lock = Lock::Asked;
-            self.send(host, Ask::Lock(self.holder.clone()), Asked::Lock);
+        if self.winding_down {
+            return;
+        }
+        if self.table.hosts[host].lock == Lock::Wanted && self.phase > Phase::Lock {
+            self.ask_for_lock(host);
         }
         if self.table.hosts[host].must_learn {
             self.send(host, Ask::Journal { run: self.run.clone() }, Asked::Journal);
@@ -72,8 +80,12 @@ impl Run {
         self.dirty.insert(host);
         let row = &mut self.table.hosts[host];
         let name = row.name.clone();
+        if self.phase == Phase::Unlock {
+            self.unlock_later(host, transient);
+            return;
+        }
         let is_wanted = row.lock == Lock::Wanted || (!row.failed && row.finished < row.stop);
-        if self.winding_down || self.phase >= Phase::Unlock || !is_wanted {
+        if self.winding_down || !is_wanted {
             return;
         }
         let since = *row.away_since.get_or_insert(now);
@@ -86,14 +98,23 @@ impl Run {
             self.fail_host(host, None, failure);
             return;
         }
-        let wait = RECONNECT_FIRST_MS
-            .saturating_mul(1 << row.tries.min(16))
-            .min(RECONNECT_LONGEST_MS)
-            .min(since.saturating_add(limit).saturating_sub(now).max(1));
+        let wait = pause(row.tries).min(since.saturating_add(limit).saturating_sub(now).max(1));
         row.tries += 1;
         row.link = Link::Waiting(now + wait);
         self.set_timer(now + wait, host);
         self.tell(EventKind::HostDown { host: name, why: why.to_owned() });
+    }
+
+    /// A host that may hold a lock went away: it is tried again for a while.
+    fn unlock_later(&mut self, host: usize, transient: bool) {
+        let (now, left) = (self.now, self.time_to_unlock());
+        let row = &mut self.table.hosts[host];
+        let Some(left) = left.filter(|_| transient && row.may_hold && !self.superseded) else { return };
+        let at = now + pause(row.tries).min(left);
+        row.tries += 1;
+        row.link = Link::Waiting(at);
+        self.set_timer(at, host);
+        self.set_timer(self.unlock_until, host);
     }
 
     pub(crate) fn reply(&mut self, host: usize, reply: Reply) {
@@ -124,32 +145,53 @@ impl Run {
                 let late = self.phase > Phase::Lock;
                 let why =
                     format!("`{}` works here: run `{}`, {}", holder.owner, holder.run, holder.operation);
-                self.table.hosts[host].lock = Lock::Refused(holder);
+                let row = &mut self.table.hosts[host];
+                (row.lock, row.may_hold) = (Lock::Refused(holder), false);
                 if late {
                     self.fail_host(host, None, Failure::of_host(why));
                 }
             }
             (Asked::Store, Answer::Ok) => self.table.hosts[host].lock = Lock::Stored,
             (Asked::Journal, Answer::Journal(entries)) => self.learn(host, entries),
-            (Asked::Unlock, Answer::Ok) => self.table.hosts[host].lock = Lock::None,
+            (Asked::Unlock, Answer::Ok) => {
+                let row = &mut self.table.hosts[host];
+                (row.lock, row.may_hold) = (Lock::None, false);
+            }
             (Asked::Other | Asked::Unlock, _) => {}
-            (Asked::Lock | Asked::Store | Asked::Journal, Answer::Failed(failure)) => {
+            (Asked::Store, Answer::Failed(failure)) => {
+                self.table.hosts[host].lock = Lock::Lost;
                 self.fail_host(host, None, failure);
             }
-            (_, _) => {
+            (Asked::Lock | Asked::Journal, Answer::Failed(failure)) => {
+                self.fail_host(host, None, failure);
+            }
+            (about, _) => {
+                if about == Asked::Store {
+                    self.table.hosts[host].lock = Lock::Lost;
+                }
                 let failure = Failure::of_host("the helper answered what was not asked");
                 self.fail_host(host, None, failure);
             }
         }
     }
 
+    fn ask_for_lock(&mut self, host: usize) {
+        let row = &mut self.table.hosts[host];
+        (row.lock, row.may_hold) = (Lock::Asked, true);
+        self.send(host, Ask::Lock(self.holder.clone()), Asked::Lock);
+    }
+
+    /// Takes the lock of the first host that answers, and only then all others: of two who come at the same moment
+    /// one gets all locks, instead of some each.
     pub(crate) fn look_at_locks(&mut self) {
-        let locks = self.table.lock_hosts.iter().map(|host| &self.table.hosts[*host]);
-        let (mut taken, mut coming, mut later, mut refused) = (0, 0, 0, Vec::new());
-        for row in locks {
+        let locks = self.table.lock_hosts.iter().map(|host| (*host, &self.table.hosts[*host]));
+        let (mut taken, mut coming, mut later) = (0, 0, 0);
+        let (mut refused, mut free) = (Vec::new(), Vec::new());
+        for (host, row) in locks {
             match &row.lock {
                 Lock::Taken => taken += 1,
                 Lock::Asked => coming += 1,
+                Lock::Wanted if row.link == Link::Up => free.push(host),
                 Lock::Wanted if matches!(row.link, Link::Queued | Link::Connecting) && row.tries == 0 => {
                     coming += 1;
                 }
@@ -164,6 +206,12 @@ impl Run {
         let all = self.table.lock_hosts.len();
         if !refused.is_empty() {
             self.wind_up(Ending::Refused(refused));
+        } else if !free.is_empty() {
+            free.truncate(if taken == 0 { 1 } else { free.len() });
+            for host in free {
+                self.ask_for_lock(host);
+                self.dirty.insert(host);
+            }
         } else if all == 0 || taken * 2 > all {
             self.phase = Phase::Store;
             for host in self.table.lock_hosts.clone() {

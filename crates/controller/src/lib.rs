@@ -5,6 +5,7 @@
 //! that the plan did not say.
 
 mod driver;
+mod files;
 mod hosts;
 mod run;
 mod steps;
@@ -13,6 +14,7 @@ mod turns;
 mod words;
 
 pub use driver::{Signal, drive};
+pub use files::Files;
 pub use run::Run;
 pub use words::{
     BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, Selection,

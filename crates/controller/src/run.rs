@@ -12,6 +12,9 @@ use crate::words::{
     SlowStep,
 };
 
+/// How long a lock host that went away is waited for at the end, so that it does not keep the lock.
+const UNLOCK_MS: u64 = 60_000;
+
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -46,6 +49,8 @@ pub struct Run {
     pub(crate) now: u64,
     pub(crate) out: Vec<Output>,
     pub(crate) stopping: bool,
+    /// Somebody else works here now, with this run or another: nothing of it is given back.
+    pub(crate) superseded: bool,
     /// Nothing new is begun: the operator stops, or too many hosts failed.
     pub(crate) winding_down: bool,
     next_request: u64,
@@ -53,6 +58,8 @@ pub struct Run {
     pub(crate) to_connect: VecDeque<usize>,
     pub(crate) connecting: usize,
     timers: BTreeSet<(u64, usize)>,
+    /// Until when locks are given back.
+    pub(crate) unlock_until: u64,
     woken_at: Option<u64>,
     busy: usize,
     pub(crate) unlearned: usize,
@@ -94,12 +101,14 @@ impl Run {
             now: now_ms,
             out: Vec::new(),
             stopping: false,
+            superseded: false,
             winding_down: false,
             next_request: 1,
             dirty: BTreeSet::new(),
             to_connect: VecDeque::new(),
             connecting: 0,
             timers: BTreeSet::new(),
+            unlock_until: 0,
             woken_at: None,
             busy: 0,
             unlearned: 0,
@@ -135,6 +144,7 @@ impl Run {
         for host in 0..self.table.hosts.len() {
             let row = &mut self.table.hosts[host];
             row.must_learn = self.resume && row.works;
+            row.may_hold = self.resume && row.lock == Lock::Wanted;
             self.unlearned += usize::from(row.must_learn);
             let is_wanted = hosts > 0 && (row.works || row.lock == Lock::Wanted);
             if is_wanted {
@@ -146,7 +156,8 @@ impl Run {
         if hosts == 0 {
             // Nothing to protect and nothing to keep.
             for host in std::mem::take(&mut self.table.lock_hosts) {
-                self.table.hosts[host].lock = Lock::None;
+                let row = &mut self.table.hosts[host];
+                (row.lock, row.may_hold) = (Lock::None, false);
             }
         }
     }
@@ -187,7 +198,13 @@ impl Run {
     }
 
     fn stop(&mut self) {
-        if self.stopping || self.phase >= Phase::Unlock {
+        if self.phase == Phase::Unlock {
+            // Who asks again does not want to wait for locks either.
+            self.unlock_until = self.now;
+            self.dirty.extend(0..self.table.hosts.len());
+            return;
+        }
+        if self.stopping {
             return;
         }
         self.stopping = true;
@@ -257,8 +274,9 @@ impl Run {
 
     fn count_busy(&mut self, host: usize) {
         let (winding, phase) = (self.winding_down, self.phase);
+        let unlocks = phase == Phase::Unlock && self.now < self.unlock_until;
         let row = &mut self.table.hosts[host];
-        let is_busy = is_busy(row, winding || phase >= Phase::Unlock);
+        let is_busy = is_busy(row, winding || phase >= Phase::Unlock, unlocks);
         if is_busy != row.busy {
             row.busy = is_busy;
             if is_busy { self.busy += 1 } else { self.busy -= 1 }
@@ -266,7 +284,7 @@ impl Run {
     }
 
     fn connect_more(&mut self) {
-        if self.winding_down || self.phase >= Phase::Unlock {
+        if self.winding_down && self.phase < Phase::Unlock {
             return;
         }
         while self.connecting < self.plan.policy.forks.max(1) {
@@ -309,14 +327,39 @@ impl Run {
         self.ending = Some(ending);
         self.skip_all();
         self.phase = Phase::Unlock;
+        self.unlock_until = self.now + UNLOCK_MS;
+        self.to_connect.clear();
         for host in 0..self.table.hosts.len() {
-            let row = &self.table.hosts[host];
-            let run = self.run.clone();
-            if row.link == Link::Up && holds(&row.lock) {
-                self.send(host, Ask::Unlock { run }, Asked::Unlock);
+            let now = self.now;
+            let row = &mut self.table.hosts[host];
+            let is_lost = row.away_since.is_some_and(|since| since + UNLOCK_MS <= now);
+            match row.link {
+                Link::Up => self.unlock(host),
+                Link::Connecting => {}
+                Link::Off | Link::Queued | Link::Waiting(_)
+                    if row.may_hold && row.boot_id.is_some() && !is_lost && !self.superseded =>
+                {
+                    row.link = Link::Queued;
+                    self.to_connect.push_back(host);
+                    self.set_timer(self.unlock_until, host);
+                }
+                _ => row.link = Link::Off,
             }
             self.dirty.insert(host);
         }
+    }
+
+    /// Gives the lock of a host back, where it may have it.
+    pub(crate) fn unlock(&mut self, host: usize) {
+        if self.table.hosts[host].may_hold && !self.superseded {
+            let run = self.run.clone();
+            self.send(host, Ask::Unlock { run }, Asked::Unlock);
+        }
+    }
+
+    /// How long somebody is still waited for who may hold a lock; nothing once it is too late.
+    pub(crate) fn time_to_unlock(&self) -> Option<u64> {
+        self.unlock_until.checked_sub(self.now).filter(|left| *left > 0)
     }
 
     fn finish(&mut self) {
@@ -335,7 +378,11 @@ impl Run {
             host: self.plan.steps[*at].step.host.clone(),
             took_ms: *took_ms,
         });
+        let locked = self.table.hosts.iter().filter(|row| row.may_hold);
+        let locked: Vec<String> = locked.map(|row| row.name.clone()).collect();
         let go_on = match ending {
+            // Taking it up finds nothing to do but to give the locks back.
+            Ending::Done if !locked.is_empty() => Some(format!("kubespray runs resume {}", self.run)),
             Ending::Done => None,
             Ending::Failed | Ending::Stopped => Some(format!("kubespray runs resume {}", self.run)),
             Ending::Refused(_) | Ending::NoLock(_) if self.resume => {
@@ -349,7 +396,7 @@ impl Run {
             ending,
             recap,
             failures: std::mem::take(&mut self.failures),
-            locked: self.table.hosts.iter().filter(|row| holds(&row.lock)).map(|r| r.name.clone()).collect(),
+            locked,
             go_on,
         };
         self.out.push(Output::Finished(Box::new(report)));
@@ -379,18 +426,16 @@ impl Run {
     }
 }
 
-/// Whether this run has the lock of a host, or may have it.
-fn holds(lock: &Lock) -> bool {
-    matches!(lock, Lock::Asked | Lock::Taken | Lock::Storing | Lock::Stored)
-}
-
-/// Whether something may still come from a host by itself. `ending` is whether only what is under way counts.
-fn is_busy(row: &HostRow, ending: bool) -> bool {
+/// Whether something may still come from a host by itself. `ending` is whether only what is under way counts,
+/// `unlocks` whether those are waited for that may hold a lock.
+fn is_busy(row: &HostRow, ending: bool, unlocks: bool) -> bool {
     let is_asked = row.asked.values().any(|asked| *asked != Asked::Other);
     match row.link {
         Link::Up => is_asked || (!ending && row.retry_at.is_some()),
         // A lock host without work is not waited for.
-        Link::Queued | Link::Connecting | Link::Waiting(_) => !ending && row.finished < row.stop,
+        Link::Queued | Link::Connecting | Link::Waiting(_) => {
+            !ending && row.finished < row.stop || unlocks && row.may_hold
+        }
         Link::Off => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Sending steps, and what follows from their ends.
 
 use kubespray_resource::wire::{Apply, Ask};
-use kubespray_resource::{ErrorClass, EventKind, Failure, Outcome, OutcomeKind};
+use kubespray_resource::{ErrorClass, EventKind, Failure, Outcome, OutcomeKind, StepId};
 
 use crate::run::{Phase, Run};
 use crate::table::{Asked, At, Link, Lock};
@@ -51,7 +51,8 @@ impl Run {
                 && row.retry_at.is_none()
                 && row.in_flight < WINDOW
                 && step.waits == 0;
-            if !is_ready || step.turns.is_some_and(|turns| !self.enter(turns, host)) {
+            let in_flight = row.in_flight;
+            if !is_ready || step.turns.is_some_and(|turns| !self.enter(turns, host, in_flight)) {
                 break;
             }
             if !self.apply(host, at) {
@@ -67,7 +68,11 @@ impl Run {
         }
     }
 
-    fn enter(&mut self, turns: usize, host: usize) -> bool {
+    fn enter(&mut self, turns: usize, host: usize, in_flight: usize) -> bool {
+        // Who still has something else to do would keep others waiting.
+        if in_flight > 0 && !self.table.turns[turns].has_begun(host) {
+            return false;
+        }
         let before = self.table.turns[turns].may_begin();
         let may = self.table.turns[turns].enter(host);
         let next = self.table.turns[turns].may_begin();
@@ -135,9 +140,17 @@ impl Run {
             }
             Err(failure) => failure,
         };
-        self.table.hosts[host].recap.took_ms += took_ms;
         if failure.class == ErrorClass::Cancelled && self.winding_down {
+            // It waited behind others and was not begun: no time of it was spent.
             self.table.steps[at].at = At::Pending;
+            return;
+        }
+        self.table.hosts[host].recap.took_ms += took_ms;
+        if failure.class == ErrorClass::Cancelled {
+            // Nobody here cancelled anything.
+            self.superseded = true;
+            self.fail_host(host, Some(at), failure);
+            self.wind_down();
             return;
         }
         self.table.steps[at].attempts += 1;
@@ -415,6 +428,21 @@ impl Run {
         if let Some(turns) = self.table.steps[at].turns.filter(|_| self.table.steps[at].waits == 0) {
             return format!("its turn in the rollout `{}` did not come", self.table.turns[turns].name);
         }
-        "what it waits for did not happen".to_owned()
+        let step = &self.plan.steps[at].step;
+        let is_shut = |gate: &&String| {
+            let row = self.table.gates.iter().find(|row| row.name == **gate);
+            row.is_some_and(|row| row.done < row.needed)
+        };
+        if let Some(gate) = step.gates.iter().find(is_shut) {
+            return format!("the gate `{gate}` did not open");
+        }
+        let is_missing = |id: &&StepId| {
+            let row = self.table.step_index.get(*id).map(|at| &self.table.steps[*at]);
+            row.is_some_and(|row| row.at != At::Done)
+        };
+        match step.after.iter().find(is_missing) {
+            Some(id) => format!("it waits for `{id}`, which did not happen"),
+            None => "the run ended before".to_owned(),
+        }
     }
 }

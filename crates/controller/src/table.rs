@@ -101,6 +101,8 @@ pub(crate) struct HostRow {
     pub(crate) works: bool,
     pub(crate) link: Link,
     pub(crate) lock: Lock,
+    /// Whether the host may hold the lock of this run, whatever is known of it now.
+    pub(crate) may_hold: bool,
     /// Whether the journal must be read before anything is sent.
     pub(crate) must_learn: bool,
     /// The next place of the chain to be sent.
@@ -169,6 +171,7 @@ impl Table {
             works: false,
             link: Link::Off,
             lock: Lock::None,
+            may_hold: false,
             must_learn: false,
             cursor: 0,
             finished: 0,

@@ -52,6 +52,11 @@ impl Turns {
         (after_canaries && self.unavailable < self.max_unavailable).then_some(host)
     }
 
+    /// Whether the host is on its way.
+    pub(crate) fn has_begun(&self, host: usize) -> bool {
+        self.hosts.get(&host).is_some_and(|(turn, _)| *turn == Turn::Begun)
+    }
+
     /// Whether a host may do steps of it now, for which it takes its place.
     pub(crate) fn enter(&mut self, host: usize) -> bool {
         match self.hosts.get(&host) {

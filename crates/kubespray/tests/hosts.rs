@@ -54,6 +54,30 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
     let ids: Vec<&str> = ids.into_iter().filter(|id| !["etcd-disk", "disk-space"].contains(id)).collect();
     assert_eq!((run.code, ids), (1, vec!["VAL-051"; 3]), "hosts of a lab have no nameserver");
 
+    // A port that another program has, and one that a firewall closes.
+    let on = |host: &str, command: &[&str]| {
+        let output = lab.exec(host, &[&["sudo"], command].concat()).unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    on(
+        &names[0],
+        &["systemd-run", "--unit=taken", "socat", "TCP-LISTEN:2380,fork,reuseaddr", "OPEN:/dev/null"],
+    );
+    on(&names[1], &["iptables", "-I", "INPUT", "-p", "tcp", "--dport", "10250", "-j", "DROP"]);
+    let run = kubespray(
+        folder.path(),
+        &lab,
+        &["preflight", "--output", "json", "-e", "disable_host_nameservers=true"],
+    );
+    let report = json(&run);
+    let of =
+        |id: &str| report["problems"].as_array().unwrap().iter().find(|p| p["id"] == id).cloned().unwrap();
+    assert_eq!((run.code, &of("port-in-use")["host"]), (1, &Json::from(names[0].as_str())));
+    assert!(of("port-in-use")["message"].as_str().unwrap().contains("is used by `socat`"), "{report:#}");
+    assert_eq!(of("port-closed")["host"], names[1].as_str(), "{report:#}");
+    on(&names[0], &["systemctl", "stop", "taken"]);
+    on(&names[1], &["iptables", "-F", "INPUT"]);
+
     // A host that is cut off is named, the others answer.
     lab.partition(&names[2]).unwrap();
     let run = kubespray(

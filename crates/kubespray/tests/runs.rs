@@ -4,13 +4,17 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kubespray_lab::{Lab, LabOptions};
 use rustix::process::Signal;
-use support::{Run, kubespray, left_out, start, write_inventory};
+use support::{has, kubespray, left_out, sh, start, write_inventory};
 
 const UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
 
@@ -69,24 +73,8 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-fn sh(lab: &Lab, host: &str, script: &str) -> String {
-    let output = lab.exec(host, &["sudo", "sh", "-c", script]).unwrap();
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 fn all(lab: &Lab) -> Vec<String> {
     lab.hosts().into_iter().map(|host| host.name).collect()
-}
-
-fn has(run: &Run, code: i32, text: &str) {
-    assert!(
-        run.code == code && (run.out.contains(text) || run.err.contains(text)),
-        "{}: {}{}",
-        run.code,
-        run.out,
-        run.err
-    );
 }
 
 #[test]
@@ -155,6 +143,60 @@ fn lab_a_document_is_made_true_once() {
     write(folder, "d.yaml", &service("2"));
     has(&with(&["resources", "d.yaml"]), 0, "done: ");
     has(&with(&["plan", "resources", "d.yaml", "--detailed-exitcode"]), 0, "Nothing to do");
+}
+
+/// Answers every request on loopback with these bytes, and counts them.
+fn serve(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/file", listener.local_addr().unwrap());
+    let count: Arc<AtomicUsize> = Arc::default();
+    let asked = Arc::clone(&count);
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            asked.fetch_add(1, Ordering::Relaxed);
+            let mut request = BufReader::new(connection.try_clone().unwrap());
+            let mut line = String::new();
+            while request.read_line(&mut line).unwrap_or(0) > 2 {
+                line.clear();
+            }
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", bytes.len());
+            let _ = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(&bytes));
+        }
+    });
+    (url, count)
+}
+
+#[test]
+fn lab_files_come_through_the_controller() {
+    if left_out() {
+        return;
+    }
+    // Hosts of a lab reach nothing but each other and us: what they get, they get from here.
+    let (lab, folder) = site("through", 3);
+    let folder = folder.path();
+    let bytes: Vec<u8> = (0..5_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let digest = kubespray_resource::Digest::of(&bytes);
+    let (url, count) = serve(bytes);
+    let document = |digest: &str| {
+        format!(
+            "name: files\nsteps:\n- name: file\n  hosts: all\n  resource: {{download: {{path: /opt/file, urls: ['{url}'], \
+             from_controller: true, digest: '{digest}', mode: '0755', owner: {{user: root, group: root}}, no_proxy: '', \
+             verify_tls: true, timeout_s: 20}}}}\n"
+        )
+    };
+    write(folder, "d.yaml", &document(digest.as_str()));
+    has(&kubespray(folder, &lab, &["resources", "d.yaml"]), 0, "done: 3 hosts changed");
+    for host in all(&lab) {
+        assert_eq!(sh(&lab, &host, "sha256sum < /opt/file | cut -d' ' -f1"), digest.as_str());
+    }
+    has(&kubespray(folder, &lab, &["resources", "d.yaml"]), 0, "Nothing to do");
+    assert_eq!(count.load(Ordering::Relaxed), 1, "fetched once, for all and for ever");
+    // A wrong checksum reaches no host.
+    write(folder, "d.yaml", &document(&"0".repeat(64)));
+    has(&kubespray(folder, &lab, &["resources", "d.yaml"]), 1, "could not be fetched");
+    assert_eq!(sh(&lab, &all(&lab)[0], "sha256sum < /opt/file | cut -d' ' -f1"), digest.as_str());
 }
 
 #[test]

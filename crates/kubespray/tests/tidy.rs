@@ -23,14 +23,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-transport", &["resource"]),
     ("kubespray-planner", &["diagnostics", "resource", "spec"]),
     ("kubespray-controller", &["resource", "transport"]),
+    ("kubespray-simulator", &["controller", "node", "planner", "resource"]),
     ("kubespray-history", &["resource"]),
     ("kubespray-interface", &["controller", "resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
 
 /// Those that may wait, connect and start things.
-const ABOVE_THE_PLANNER: [&str; 5] =
-    ["kubespray-controller", "kubespray-interface", "kubespray-lab", "kubespray-node", "kubespray-transport"];
+const ABOVE_THE_PLANNER: [&str; 6] = [
+    "kubespray-controller",
+    "kubespray-interface",
+    "kubespray-lab",
+    "kubespray-node",
+    "kubespray-simulator",
+    "kubespray-transport",
+];
 
 /// Crates that the planner and all below it must never reach: they wait, connect or start things.
 const ASYNC_AND_SOCKETS: [&str; 5] = ["tokio", "mio", "hyper", "socket2", "async-std"];

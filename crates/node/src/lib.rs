@@ -19,6 +19,7 @@ mod runs;
 mod serve;
 mod session;
 mod supply;
+mod takeover;
 mod tokens;
 mod view;
 mod x509;
@@ -27,6 +28,7 @@ pub use apply::apply;
 pub use host::{
     Chunk, Fetch, Host, HostError, HttpIdentity, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp,
 };
+pub use kinds::download::fetch;
 pub use linux::LinuxHost;
 pub use observe::{observe, observe_all};
 pub use serve::{Ended, serve};

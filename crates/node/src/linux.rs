@@ -11,8 +11,10 @@ mod process;
 mod remove;
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +77,25 @@ impl LinuxHost {
     /// Lets the host ask the controller that it is connected to for files.
     pub(crate) fn supply_by(&mut self, supply: Supply) {
         self.supply = Some(Mutex::new(supply));
+    }
+
+    /// Waits until no other helper of this host applies a step. The lock ends with what is given.
+    pub(crate) fn lock_steps(&self) -> Result<File, HostError> {
+        /// How soon the end of the other's step, or a wish to stop, is seen.
+        const NAP: Duration = Duration::from_millis(100);
+        let path = crate::paths::STEPS;
+        crate::paths::ensure(self, crate::paths::BASE)?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(path));
+        let file = file.map_err(refused("open", path))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if self.is_cancelled() => return Err(HostError::Cancelled),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(NAP),
+                Err(TryLockError::Error(error)) => return Err(refused("lock", path)(error)),
+            }
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {

@@ -16,6 +16,10 @@ pub(crate) const RUNS: &str = "/var/lib/kubespray/runs";
 pub(crate) const ARCHIVES: &str = "/var/lib/kubespray/archives";
 /// Digests of large files.
 pub(crate) const DIGESTS: &str = "/var/lib/kubespray/digests.json";
+/// Which helper applies steps here.
+pub(crate) const HELPER: &str = "/var/lib/kubespray/helper";
+/// Locked while a step is applied.
+pub(crate) const STEPS: &str = "/var/lib/kubespray/steps";
 /// Who works on the cluster.
 pub(crate) const LOCK: &str = "/var/lib/kubespray/lock";
 

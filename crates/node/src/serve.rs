@@ -122,6 +122,8 @@ fn work(
         answering.store(id, Ordering::SeqCst);
         let step = session::step_of(&request);
         lock(doing).clone_from(&step);
+        // Held to the end of the step. Where it cannot be had, the step itself fails and says why.
+        let _steps = step.as_ref().map(|_| session.take_over(host).map(|()| host.lock_steps()));
         let done = catch_unwind(AssertUnwindSafe(|| {
             session.answer(host, request, &mut |reply| out.send(reply));
         }));

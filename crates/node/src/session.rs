@@ -9,6 +9,7 @@ use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secre
 use crate::failure::is_gone;
 use crate::matrix;
 use crate::paths::BASE;
+use crate::takeover::Takeover;
 use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, tokens};
 
 /// More would only fill the disk that is measured.
@@ -22,12 +23,18 @@ pub struct Session {
     stopped: Option<&'static str>,
     /// Runs whose journal this session has written to.
     journalled: BTreeSet<RunId>,
+    takeover: Takeover,
 }
 
 impl Session {
     /// A session of a helper whose binary has this digest.
     pub fn new(build: impl Into<String>) -> Self {
-        Self { build: build.into(), stopped: None, journalled: BTreeSet::new() }
+        Self {
+            build: build.into(),
+            stopped: None,
+            journalled: BTreeSet::new(),
+            takeover: Takeover::default(),
+        }
     }
 
     /// The first line that the helper prints.
@@ -55,6 +62,12 @@ impl Session {
                 Err(failure) => send(Answer::Failed(failure)),
             },
         }
+    }
+
+    /// Takes the host over from helpers of older connections, which then begin no other step; fails where a newer one
+    /// has done so since. To be called before the step of an older one is waited for.
+    pub fn take_over(&mut self, host: &dyn Host) -> Result<(), Failure> {
+        self.takeover.claim(host)
     }
 
     /// No step is applied any more until the controller says to go on.
@@ -93,7 +106,14 @@ impl Session {
                 let output = host.run(&Spawn { timeout, ..Spawn::new(argv) })?;
                 Answer::Exit { status: output.status, stdout: output.stdout, stderr: output.stderr }
             }
-            Ask::Lock(holder) => Answer::Held(lock::take(host, &holder)?),
+            Ask::Lock(holder) => {
+                let other = lock::take(host, &holder)?;
+                if other.is_none() {
+                    // Another controller with the same run, which somebody took up, does nothing here any more.
+                    self.takeover.claim(host)?;
+                }
+                Answer::Held(other)
+            }
             Ask::Unlock { run } => {
                 lock::give_back(host, &run)?;
                 Answer::Ok
@@ -124,6 +144,7 @@ impl Session {
             Ask::Clean => {
                 clean(host)?;
                 self.journalled.clear();
+                self.takeover = Takeover::default();
                 Answer::Ok
             }
         })
@@ -150,7 +171,7 @@ impl Session {
         }
     }
 
-    fn may_apply(&self, host: &dyn Host, run: &RunId) -> Result<(), Failure> {
+    fn may_apply(&mut self, host: &dyn Host, run: &RunId) -> Result<(), Failure> {
         if let Some(why) = self.stopped {
             return Err(Failure::new(ErrorClass::Cancelled, why));
         }
@@ -163,7 +184,7 @@ impl Session {
                 format!("`{}` works here: run `{}`, {}", holder.owner, holder.run, holder.operation),
             )
             .hint("wait for it, or take its lock away with `--break-lock`")),
-            _ => Ok(()),
+            _ => self.take_over(host),
         }
     }
 

@@ -297,3 +297,25 @@ fn a_wait_for_bytes_is_cut_short() {
     }
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn a_newer_helper_waits_for_the_step_of_an_older_one_and_takes_the_host_over() {
+    let world = World::new();
+    let (mut older, mut newer) = (start(&world), start(&world));
+    older.ask(1, slow("1"));
+    assert!(matches!(older.answer().body, Answer::Started(_)));
+    let began = Instant::now();
+    // What it already has, the older one does not begin any more.
+    older.ask(2, slow("0"));
+    newer.ask(1, slow("0"));
+    assert!(matches!(newer.answer().body, Answer::Started(_)));
+    assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(matches!(newer.answer().body, Answer::Applied(_, Ok(_))));
+    assert!(matches!(older.answer().body, Answer::Applied(_, Ok(_))), "what is under way is ended");
+    match older.answer().body {
+        Answer::Applied(_, Err(failure)) => {
+            assert_eq!(failure.message, "a newer connection works on this host");
+        }
+        other => panic!("{other:?}"),
+    }
+}

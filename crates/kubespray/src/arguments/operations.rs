@@ -19,6 +19,12 @@ pub(crate) struct Operation {
     /// No steps of these components or phases; several with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
     pub(crate) skip_tags: Vec<String>,
+    /// Imagine the hosts, freshly installed, instead of connecting to them; the file says what goes wrong
+    ///
+    /// Planner, controller and helper are the real ones; time, network, disks and packages are imagined. The file is
+    /// YAML: `seed: 1` and `faults`, a list such as `- {after_ms: 2000, power_off: {host: node1, off_ms: 60000}}`.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Simulation")]
+    pub(crate) simulate: Option<Option<PathBuf>>,
 }
 
 /// Options of everything that runs a plan.

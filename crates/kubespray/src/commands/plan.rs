@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanOf, PlanOutput};
+use crate::arguments::operations::{Operation, Plan, PlanOf, PlanOutput};
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Wanted};
 use crate::printer::Printer;
@@ -13,20 +13,28 @@ use crate::printer::Printer;
 const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let (wanted, output) = match &options.of {
+    let (wanted, operation, output) = match &options.of {
         PlanOf::Resources(options) => {
-            (operation::resources(&options.document, &options.operation), &options.output)
+            (operation::resources(&options.document, &options.operation), &options.operation, &options.output)
         }
     };
-    wanted.and_then(|wanted| show(wanted, output, printer)).map_err(|failure| {
+    wanted.and_then(|wanted| show(wanted, operation, output, printer)).map_err(|failure| {
         // 2 says that something would change.
         if output.detailed_exitcode { Failure { code: FOUND_ERRORS, ..failure } } else { failure }
     })
 }
 
-fn show(wanted: Wanted, output: &PlanOutput, printer: &mut Printer) -> Result<ExitCode, Failure> {
+fn show(
+    wanted: Wanted,
+    operation: &Operation,
+    output: &PlanOutput,
+    printer: &mut Printer,
+) -> Result<ExitCode, Failure> {
     let warnings = wanted.reach.site.warnings.clone();
-    let plan = wanted.plan()?.plan;
+    let plan = match &operation.simulate {
+        Some(scenario) => operation::simulated_plan(wanted, scenario.as_deref())?,
+        None => wanted.plan()?.plan,
+    };
     printer.warnings(&warnings, false);
     if let Some(path) = &output.out {
         operation::store(&plan, path)?;

@@ -138,7 +138,7 @@ fn at(node: &Node, message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("document", message).at(node.span.clone())
 }
 
-fn json_of(value: &Value) -> Result<Json, String> {
+pub(super) fn json_of(value: &Value) -> Result<Json, String> {
     let text = json::write(value, json::Layout { ascii: false, ..json::Layout::COMPACT })
         .map_err(|error| error.message)?;
     serde_json::from_str(&text).map_err(|error| error.to_string())

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::sinks::Sinks;
-use super::{Planned, Reach, secrets_of};
+use super::{Planned, Reach, cache, secrets_of};
 use crate::arguments::operations::Running;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
@@ -57,11 +57,13 @@ pub(crate) fn execute(
         },
         Start::Resume(holder) => Holder { owner: owner(), ..holder },
     };
+    let files = cache::fill(&plan, printer)?;
     let sinks = Sinks::start(&plan, printer)?;
     let options = Options { resume: own, ..Options::default() };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
-    let report = drive(&mut run, first, &reach.transport, &reach.targets, signals()?, &mut |event| {
+    let signals = signals()?;
+    let report = drive(&mut run, first, &reach.transport, &reach.targets, &files, signals, &mut |event| {
         sinks.take(event);
     });
     let problems = sinks.finish();

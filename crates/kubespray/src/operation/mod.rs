@@ -1,9 +1,11 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod cache;
 mod document;
 mod execute;
 mod look;
+mod simulated;
 mod sinks;
 mod stored;
 
@@ -21,6 +23,7 @@ use kubespray_variables::{UnknownFacts, Variables};
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
+pub(crate) use simulated::{plan as simulated_plan, run as simulate};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 

@@ -63,6 +63,24 @@ fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a script on a host as root; it must succeed.
+pub fn sh(lab: &Lab, host: &str, script: &str) -> String {
+    let output = lab.exec(host, &["sudo", "sh", "-c", script]).unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The exit code, and a text that is printed.
+pub fn has(run: &Run, code: i32, text: &str) {
+    assert!(
+        run.code == code && (run.out.contains(text) || run.err.contains(text)),
+        "{}: {}{}",
+        run.code,
+        run.out,
+        run.err
+    );
+}
+
 /// Runs a command to its end.
 pub fn kubespray(folder: &Path, lab: &Lab, arguments: &[&str]) -> Run {
     ended(command(folder, lab, arguments).output().unwrap())
@@ -96,6 +114,19 @@ impl Running {
             }
             if self.said[before..].contains(text) {
                 return;
+            }
+        }
+    }
+
+    /// Whether a line with this text comes before its end.
+    pub fn said_before_its_end(&mut self, text: &str) -> bool {
+        loop {
+            let before = self.said.len();
+            if self.lines.read_line(&mut self.said).unwrap() == 0 {
+                return false;
+            }
+            if self.said[before..].contains(text) {
+                return true;
             }
         }
     }

@@ -33,7 +33,8 @@ enum Place<'a> {
     Url(&'a str),
 }
 
-fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
+/// Fetches a file to its path from one place after the other, proves its digest and only then puts it there.
+pub fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
     let controller = wish.from_controller.then_some(Place::Controller);
     let places: Vec<Place<'_>> =
         controller.into_iter().chain(wish.urls.iter().map(|url| Place::Url(url))).collect();

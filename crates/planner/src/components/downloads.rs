@@ -134,11 +134,11 @@ fn download(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
     let proxy = proxy_for(host, &url);
     Ok(Download {
         path: file.staged_as.known().ok_or_else(unknown)?.clone(),
+        // The operator's machine fetches it once, from the same URL (DL-002 to DL-004).
         from_controller: downloads.download_run_once
             || downloads.download_force_cache
             || downloads.download_localhost,
-        // What the operator's machine has to fetch no host fetches (DL-003).
-        urls: if downloads.download_localhost { Vec::new() } else { vec![url] },
+        urls: vec![url],
         digest,
         mode: u32::from_str_radix(&file.staged_mode, 8).map_or(Mode::EXECUTABLE, Mode),
         owner: Owner::root(),

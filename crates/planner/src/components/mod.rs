@@ -1,6 +1,6 @@
 //! What each component puts on hosts: one file for each, and reading it tells everything.
 //!
-//! A component is a function from what is known ([`Site`]) to steps ([`Chain`]). It decides everything here, from
+//! A component is a function from what is known ([`Site`]) to steps. It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
 mod apps;

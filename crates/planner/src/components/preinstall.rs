@@ -64,7 +64,9 @@ fn folders(chain: &mut Chain<'_>) {
     let plugin = settings.network.kube_network_plugin;
     if has_cni_folders(plugin) {
         chain.add("folder-cni-configuration", of_kube("/etc/cni/net.d"));
-        chain.add("folder-cni-programs", of_kube("/opt/cni/bin"));
+        let owner = Owner { user: settings.network.cni_bin_owner.clone(), group: "root".into() };
+        let folder = Directory { path: "/opt/cni/bin".into(), mode: Mode::EXECUTABLE, owner };
+        chain.add("folder-cni-programs", folder);
     }
     if plugin == NetworkPlugin::Calico {
         chain.add("folder-calico", of_kube("/var/lib/calico"));

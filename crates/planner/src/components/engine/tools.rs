@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use kubespray_resource::{Command, Guard, Mode, Token};
+use kubespray_spec::choices::CgroupDriver;
 use kubespray_spec::engine::Containerd;
 use serde_json::{Map, json};
 
@@ -56,6 +57,7 @@ pub(super) fn nerdctl(chain: &mut Chain<'_>, containerd: &Containerd) {
         .push(completion_of("nerdctl"));
     // Images that kubelet's snapshotter did not unpack would be unpacked again.
     let snapshotter = containerd.nerdctl_snapshotter.as_ref().unwrap_or(&containerd.containerd_snapshotter);
+    let cgroup_driver = settings.kubelet.kubelet_cgroup_driver.unwrap_or(CgroupDriver::Systemd);
     let mut configuration = Map::new();
     for (key, value) in [
         ("debug", json!(false)),
@@ -65,7 +67,7 @@ pub(super) fn nerdctl(chain: &mut Chain<'_>, containerd: &Containerd) {
         ("snapshotter", json!(snapshotter)),
         ("cni_path", json!("/opt/cni/bin")),
         ("cni_netconfpath", json!("/etc/cni/net.d")),
-        ("cgroup_manager", json!(settings.kubelet.kubelet_cgroup_driver)),
+        ("cgroup_manager", json!(cgroup_driver)),
         ("hosts_dir", json!([format!("{}/certs.d", containerd.containerd_cfg_dir)])),
     ] {
         configuration.insert(key.to_owned(), value);

@@ -1,5 +1,7 @@
 //! `kubespray preflight`
 
+mod matrix;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ipnet::IpNet;
 use kubespray_diagnostics::{Diagnostic, Severity};
 use kubespray_interface::plural;
-use kubespray_planner::{HostSeen, node_facts, preflight};
+use kubespray_planner::{ClockSample, HostSeen, best_clock, node_facts, preflight};
 use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_spec::checks::{self, node::check_node};
@@ -16,19 +18,12 @@ use kubespray_value::{Map, json};
 use kubespray_variables::{UnknownFacts, Variables};
 use serde_json::json;
 
+use self::matrix::Matrix;
 use crate::arguments::Preflight;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
 use crate::site::{Groups, Site};
 use crate::{fleet, targets};
-
-/// Enough to see the slowest of a hundred.
-const SYNCS: u32 = 200;
-
-/// How long a host may take to reach another one, in milliseconds.
-const REACH_MS: u64 = 3_000;
-
-const SSH_PORT: u16 = 22;
 
 /// The networks of a cluster, by the variables that set them.
 const NETWORKS: [(&str, &str); 4] = [
@@ -67,7 +62,10 @@ pub(crate) fn run(options: &Preflight, printer: &mut Printer) -> Result<ExitCode
     ));
 
     let ways: Vec<Target> = ways.into_iter().filter(|way| known.contains_key(&way.host)).collect();
-    let syncs = ask_each_other(&transport, &ways, &variables, &site, &mut problems);
+    let networks = networks(&variables, &hosts);
+    let matrix = Matrix { transport: &transport, ways: &ways, variables: &variables, known: &known };
+    let found = matrix.look(&networks);
+    problems.extend(found.problems);
     let seen: Vec<HostSeen<'_>> = known
         .iter()
         .map(|(host, known)| HostSeen {
@@ -75,10 +73,10 @@ pub(crate) fn run(options: &Preflight, printer: &mut Printer) -> Result<ExitCode
             facts: &known.facts,
             asked_ms: known.asked_ms,
             round_trip_ms: known.round_trip_ms,
-            syncs_us: syncs.get(host).map(Vec::as_slice),
+            syncs_us: found.syncs.get(host).map(Vec::as_slice),
         })
         .collect();
-    problems.extend(preflight(&seen, &networks(&variables, &hosts)));
+    problems.extend(preflight(&seen, &networks));
     report(options, printer, hosts.len(), &problems)
 }
 
@@ -114,55 +112,8 @@ fn ask_facts(
     problems: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Known> {
     let mut known = BTreeMap::new();
-    // The first question waits for the helper to start; the time of the second is that of the question alone.
-    for (host, result) in fleet::ask(transport, ways, |_| vec![Ask::Ping, Ask::Facts]) {
-        match result {
-            Err(why) => problems.push(fleet::problem(&host, &why)),
-            Ok(mut answered) => match answered.answers.pop() {
-                Some((Answer::Facts(facts), took, at)) => {
-                    let asked = at.checked_sub(took / 2).unwrap_or(at);
-                    let since = asked.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-                    let (asked_ms, round_trip_ms) = (since.as_millis() as u64, took.as_millis() as u64);
-                    known.insert(host, Known { facts: *facts, asked_ms, round_trip_ms });
-                }
-                Some((other, ..)) => problems.push(fleet::unexpected(&host, &other)),
-                None => {}
-            },
-        }
-    }
-    known
-}
-
-/// Every host connects to every other one; those of etcd write to their disks.
-fn ask_each_other(
-    transport: &dyn Transport,
-    ways: &[Target],
-    variables: &Variables,
-    site: &Site,
-    problems: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Vec<u64>> {
-    let address = |host: &str| {
-        let found = variables.get(host, "main_access_ip").ok()?.to_text();
-        Some((host.to_owned(), found.parse::<std::net::IpAddr>().ok()?))
-    };
-    let addresses: BTreeMap<String, std::net::IpAddr> =
-        ways.iter().filter_map(|way| address(&way.host)).collect();
-    let port =
-        |host: &str| ways.iter().find(|way| way.host == host).and_then(|way| way.port).unwrap_or(SSH_PORT);
-    let socket =
-        |host: &str| addresses.get(host).map(|ip| std::net::SocketAddr::new(*ip, port(host)).to_string());
-    let etcd = site.inventory.hosts_of("etcd");
-    let asks = |host: &str| {
-        let others = ways.iter().filter(|way| way.host != host).filter_map(|way| socket(&way.host)).collect();
-        let mut asks = vec![Ask::Reach { addresses: others, timeout_ms: REACH_MS }];
-        if etcd.contains(&host)
-            && let Ok(folder) = variables.get(host, "etcd_data_dir")
-        {
-            asks.push(Ask::Fsync { path: format!("{}-kubespray-preflight", folder.to_text()), count: SYNCS });
-        }
-        asks
-    };
-    let mut syncs = BTreeMap::new();
+    // The first question waits for the helper to start; of the clock's the quickest tells most.
+    let asks = |_: &str| vec![Ask::Ping, Ask::Clock, Ask::Clock, Ask::Clock, Ask::Facts];
     for (host, result) in fleet::ask(transport, ways, asks) {
         let answered = match result {
             Ok(answered) => answered,
@@ -171,32 +122,28 @@ fn ask_each_other(
                 continue;
             }
         };
-        for (answer, ..) in answered.answers {
+        let mut samples = Vec::new();
+        let mut found = None;
+        for (answer, took, at) in answered.answers {
             match answer {
-                Answer::Reached(reached) => {
-                    for way in ways.iter().filter(|way| way.host != host) {
-                        let result = socket(&way.host)
-                            .and_then(|socket| Some((reached.get(&socket)?.clone(), socket)));
-                        if let Some((Err(why), socket)) = result {
-                            problems.push(
-                                Diagnostic::error(
-                                    "unreachable",
-                                    format!("`{host}` does not reach `{}` at {socket}: {why}", way.host),
-                                )
-                                .on_host(&host)
-                                .hint(
-                                    "check `ip` and `access_ip` of both, routes and firewalls between them",
-                                ),
-                            );
-                        }
-                    }
+                Answer::Clock(host_ms) => {
+                    let answered_ms =
+                        at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
+                    let asked_ms = answered_ms.saturating_sub(took.as_millis() as u64);
+                    samples.push(ClockSample { asked_ms, answered_ms, host_ms });
                 }
-                Answer::Synced(times) => _ = syncs.insert(host.clone(), times),
+                Answer::Facts(facts) => found = Some(*facts),
+                Answer::Ok => {}
                 other => problems.push(fleet::unexpected(&host, &other)),
             }
         }
+        if let Some((mut facts, clock)) = found.zip(best_clock(&samples)) {
+            facts.clock_ms = clock.host_ms;
+            let (asked_ms, round_trip_ms) = (clock.halfway_ms(), clock.round_trip_ms());
+            known.insert(host, Known { facts, asked_ms, round_trip_ms });
+        }
     }
-    syncs
+    known
 }
 
 fn ansible_facts(facts: &Facts) -> Map {

@@ -1,0 +1,79 @@
+//! Operations over imagined hosts, and what the documentation shows of them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::process::Command;
+
+const HOSTS: &str =
+    "all: {vars: {agent_token: t0k3n-0f-4g3nt}, children: {kube_node: {hosts: {a: , b: , c: }}}}\n";
+
+fn kubespray(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kubespray"))
+        .args(arguments)
+        .args(["-i", "hosts.yaml"])
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("NO_COLOR", "1")
+        .env_remove("XDG_STATE_HOME")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// The YAML examples of the documentation, in their order.
+fn examples() -> Vec<String> {
+    let text = include_str!("../../../docs/resources.md");
+    let blocks = text.split("```yaml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+fn site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hosts.yaml"), HOSTS).unwrap();
+    folder
+}
+
+#[test]
+fn the_documentation_s_example_is_planned() {
+    let folder = site();
+    std::fs::write(folder.path().join("tuning.yaml"), &examples()[0]).unwrap();
+    let (code, out, err) = kubespray(folder.path(), &["plan", "resources", "tuning.yaml", "--simulate"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.starts_with("a, b and c\n") && out.contains("9 changes on 3 of 3 hosts"), "{out}");
+    assert!(out.contains("restart: a, b and c") && !out.contains("t0k3n"), "{out}");
+}
+
+#[test]
+fn faults_are_outlived_and_a_second_run_finds_nothing() {
+    let folder = site();
+    let document = "name: x\nsteps:\n- {name: folder, hosts: all, resource: {directory: {path: /opt/x, mode: '0755', owner: \
+                    {user: root, group: root}}}}\n- {name: packages, hosts: all, resource: {packages: {manager: apt, wishes: \
+                    {socat: installed}, lock_timeout_s: 60}}}\n";
+    std::fs::write(folder.path().join("x.yaml"), document).unwrap();
+    std::fs::write(folder.path().join("faults.yaml"), &examples()[1]).unwrap();
+    let arguments = ["resources", "x.yaml", "--simulate=faults.yaml"];
+    let (code, out, err) = kubespray(folder.path(), &arguments);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("a: failed packages") && out.contains("trying again"), "{out}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+    assert_eq!(kubespray(folder.path(), &arguments).1, out, "one seed gives one history");
+    std::fs::write(folder.path().join("faults.yaml"), "faults: [{after_ms: 0, meteor: {host: a}}]\n")
+        .unwrap();
+    let (code, _, err) = kubespray(folder.path(), &arguments);
+    assert!(code == 2 && err.contains("power_off"), "{err}");
+}
+
+#[test]
+fn no_host_is_touched_and_nothing_is_remembered() {
+    let folder = site();
+    std::fs::write(
+        folder.path().join("x.yaml"),
+        "name: x\nsteps:\n- {name: swap, hosts: all, resource: {swap: {}}}\n",
+    )
+    .unwrap();
+    let (code, out, _) = kubespray(folder.path(), &["resources", "x.yaml", "--simulate", "--output", "json"]);
+    assert_eq!(code, 0);
+    assert!(out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{out}");
+    assert!(!folder.path().join(".local").exists(), "a simulated run is no part of the history");
+}

@@ -3,14 +3,21 @@
 //! A component is a function from what is known ([`Site`]) to steps. It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
+mod apps;
 mod bootstrap;
+mod cluster_roles;
 mod cni;
+mod common_crds;
+mod dns;
 mod downloads;
 mod engine;
 pub(crate) mod etcd;
 mod images;
 mod live;
+mod metrics_server;
+mod network;
 mod ntp;
+mod objects;
 mod packages;
 mod preinstall;
 pub(crate) mod resolvers;
@@ -24,6 +31,7 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
+pub use apps::{Applications, applications};
 pub use live::{Live, LiveEtcd, probes};
 
 /// What is known when an operation is planned.

@@ -87,7 +87,20 @@ fn serial(text: Option<&str>, hosts: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::serial;
+    use kubespray_resource::{Gate, Needs, Step, Swap};
+
+    use super::{serial, wait_for_dns};
+
+    #[test]
+    fn only_late_resolvers_wait_for_dns_and_only_where_there_is_some() {
+        let steps = || ["resolvconf", "resolvconf-late"].map(|part| Step::new("h", part, "p", "s", Swap {}));
+        let gate = Gate { steps: vec!["h/dns/ready".into()], needs: Needs::All };
+        for (gates, expected) in [([].into(), [0, 0]), ([("dns".to_owned(), gate)].into(), [0, 1])] {
+            let mut steps = steps();
+            wait_for_dns(&gates, &mut steps);
+            assert_eq!(steps.map(|step| step.gates.len()), expected);
+        }
+    }
 
     #[test]
     fn serial_is_a_number_or_a_part() {

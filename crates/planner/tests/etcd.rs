@@ -351,6 +351,23 @@ fn certificates_name_all_members() {
 }
 
 #[test]
+fn members_may_be_reached_by_names() {
+    let named = hosts("ab", "a").replace("10.0.0.12}", "10.0.0.12, etcd_access_address: two.etcd.example}");
+    let wishes = wishes(&named, "", &Live::default());
+    let text = text(&wishes, "b/etcd/settings");
+    assert_eq!(value(&text, "ETCD_ADVERTISE_CLIENT_URLS"), "https://two.etcd.example:2379");
+    assert_eq!(
+        value(&text, "ETCD_INITIAL_CLUSTER"),
+        "etcd1=https://10.0.0.11:2380,etcd2=https://two.etcd.example:2380"
+    );
+    assert_eq!(value(&text, "ETCD_LISTEN_PEER_URLS"), "https://10.0.0.12:2380");
+    let Resource::Certificate(wish) = &step(&wishes, "a/etcd-secrets/certificate-admin").resource else {
+        panic!("no certificate")
+    };
+    assert!(wish.names.iter().any(|name| name.to_string() == "DNS:two.etcd.example"), "{:?}", wish.names);
+}
+
+#[test]
 fn workers_have_certificates_only_where_their_plugin_asks_etcd() {
     for (vars, expected) in [
         ("", false),
@@ -382,6 +399,18 @@ fn the_holder_of_the_authority_stays_the_same() {
     assert!(refused.contains("the key of etcd's certificate authority is on no host"), "{refused}");
     let foreign = wishes(&hosts("abc", "a"), "cert_management: none", &Live::default());
     assert!(foreign.steps.iter().all(|step| step.component != "etcd-secrets"));
+}
+
+#[test]
+fn a_holder_that_joins_signs_first_for_who_joins_before() {
+    let mut seen = live("", "bc", &[("etcd2", "b"), ("etcd3", "c")]);
+    seen.etcd_authorities = set("a");
+    // The linter finds who waits for whom in a circle.
+    let wishes = wishes(&hosts("dabc", "b"), "", &seen);
+    let own = of(&wishes, "a");
+    let at = |name: &str| names(&own).iter().position(|own| *own == name).unwrap();
+    assert!(at("sign-member-d") < at("member") && at("healthy") == own.len() - 1);
+    assert_eq!(step(&wishes, "a/etcd/member").after, ["d/etcd/healthy".into()]);
 }
 
 #[test]
@@ -427,7 +456,7 @@ fn what_is_there_is_learned_from_its_hosts() {
     use kubespray_resource::{AbsentState, EtcdHealthState, PartState, PathKind, State};
     let spec = spec(&hosts("ab", "a"), "", &facts());
     let answers = |resource: &Resource, host: &str| match resource {
-        Resource::Absent(wish) if wish.path == "/var/lib/etcd/member" => {
+        Resource::Absent(wish) if wish.path == "/var/lib/etcd/member/wal" => {
             Ok(State::Absent(AbsentState { kind: (host == "b").then_some(PathKind::Directory) }))
         }
         Resource::Absent(_) => Ok(State::Absent(AbsentState { kind: None })),

@@ -2,7 +2,7 @@
 //!
 //! Each host goes its own way and waits for others only where something depends on them (LIFE-170 to LIFE-180).
 
-use super::rules::{gates, lock_hosts, policy};
+use super::rules::{gates, lock_hosts, policy, wait_for_dns};
 use crate::Wishes;
 use crate::components::{Chain, Host, PlanningError, Site, begin, etcd, resolvers};
 
@@ -17,7 +17,8 @@ pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let gates = gates(site, &mut steps);
+    let gates = gates(site, &steps);
+    wait_for_dns(&gates, &mut steps);
     Ok(Wishes {
         operation: "cluster".into(),
         cluster: site.spec.name.clone(),

@@ -410,6 +410,28 @@ fn only_our_objects_of_the_component_are_pruned() {
 }
 
 #[test]
+fn what_cannot_change_is_made_anew_by_force_alone() {
+    let (world, server) = cluster();
+    let with_selector = |version: &str, force: bool| {
+        let mut wish = Object { force, ..deployment("coredns:1") };
+        wish.manifest["spec"]["selector"] = json!({"matchLabels": {"version": version}});
+        wish
+    };
+    world.converge(with_selector("1", true));
+    let first = server.get("apps/v1", "Deployment", "kube-system", "coredns").unwrap();
+    let failure = world.observe(&with_selector("2", false).into()).unwrap_err();
+    assert!(failure.message.contains("is invalid"), "{failure}");
+    let wish = with_selector("2", true);
+    let expected =
+        Change { what: "object".into(), from: Some("spec.selector".into()), to: Some("made anew".into()) };
+    assert_eq!(world.compare(&wish.clone().into()).changes, [expected]);
+    world.converge(wish);
+    let second = server.get("apps/v1", "Deployment", "kube-system", "coredns").unwrap();
+    assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
+    assert_eq!(second["spec"]["selector"]["matchLabels"]["version"], "2");
+}
+
+#[test]
 fn checks_look_at_objects_and_nodes() {
     let (world, server) = cluster();
     let check = |probe| Check { name: "it is well".into(), probe, timeout_s: 0, interval_ms: 10 };

@@ -48,14 +48,14 @@ fn try_wishes(hosts: &str, vars: &str, live: &Live) -> Result<Wishes, String> {
 fn wishes(hosts: &str, vars: &str, live: &Live) -> Wishes {
     let wishes = try_wishes(hosts, vars, live).unwrap();
     let planned = plan_of(wishes.clone());
-    assert_eq!(lint(&planned, &Secrets::default()), []);
+    assert_eq!(lint(&planned, &secrets()), []);
     wishes
 }
 
 /// The plan for hosts that have nothing.
 fn plan_of(wishes: Wishes) -> Plan {
     let states = wishes.steps.iter().map(|step| (step.id.clone(), Ok(absent(&step.resource)))).collect();
-    plan(wishes, &Seen { states, ..Seen::default() }, &Secrets::default()).unwrap()
+    plan(wishes, &Seen { states, ..Seen::default() }, &secrets()).unwrap()
 }
 
 /// The steps of a host that belong to etcd.
@@ -127,6 +127,14 @@ fn live(vars: &str, members: &str, answers: &[(&str, &str)]) -> Live {
 }
 
 const THREE: [(&str, &str); 3] = [("etcd1", "a"), ("etcd2", "b"), ("etcd3", "c")];
+
+/// Those that the rest of the operation names.
+fn secrets() -> Secrets {
+    let mut secrets = Secrets::default();
+    secrets.insert("generated/kubeadm_token", "abcdef.0123456789abcdef");
+    secrets.insert("generated/kubeadm_certificate_key", "0123456789abcdef".repeat(4));
+    secrets
+}
 
 #[test]
 fn a_member_of_a_new_cluster() {
@@ -351,6 +359,23 @@ fn certificates_name_all_members() {
 }
 
 #[test]
+fn members_may_be_reached_by_names() {
+    let named = hosts("ab", "a").replace("10.0.0.12}", "10.0.0.12, etcd_access_address: two.etcd.example}");
+    let wishes = wishes(&named, "", &Live::default());
+    let text = text(&wishes, "b/etcd/settings");
+    assert_eq!(value(&text, "ETCD_ADVERTISE_CLIENT_URLS"), "https://two.etcd.example:2379");
+    assert_eq!(
+        value(&text, "ETCD_INITIAL_CLUSTER"),
+        "etcd1=https://10.0.0.11:2380,etcd2=https://two.etcd.example:2380"
+    );
+    assert_eq!(value(&text, "ETCD_LISTEN_PEER_URLS"), "https://10.0.0.12:2380");
+    let Resource::Certificate(wish) = &step(&wishes, "a/etcd-secrets/certificate-admin").resource else {
+        panic!("no certificate")
+    };
+    assert!(wish.names.iter().any(|name| name.to_string() == "DNS:two.etcd.example"), "{:?}", wish.names);
+}
+
+#[test]
 fn workers_have_certificates_only_where_their_plugin_asks_etcd() {
     for (vars, expected) in [
         ("", false),
@@ -369,7 +394,7 @@ fn the_holder_of_the_authority_stays_the_same() {
     let mut seen = live("", "bc", &[("etcd1", "b"), ("etcd2", "c")]);
     seen.etcd_authorities = set("c");
     let old = wishes(&hosts("abc", "a"), "", &seen);
-    let is_authority = |step: &&Step| matches!(step.resource, Resource::Authority(_));
+    let is_authority = |step: &&Step| step.phase == "etcd" && matches!(step.resource, Resource::Authority(_));
     let holders: Vec<&str> = old.steps.iter().filter(is_authority).map(|step| step.host.as_str()).collect();
     assert_eq!(holders, ["c"]);
     // A worker by now, but nobody else has the key.
@@ -382,6 +407,18 @@ fn the_holder_of_the_authority_stays_the_same() {
     assert!(refused.contains("the key of etcd's certificate authority is on no host"), "{refused}");
     let foreign = wishes(&hosts("abc", "a"), "cert_management: none", &Live::default());
     assert!(foreign.steps.iter().all(|step| step.component != "etcd-secrets"));
+}
+
+#[test]
+fn a_holder_that_joins_signs_first_for_who_joins_before() {
+    let mut seen = live("", "bc", &[("etcd2", "b"), ("etcd3", "c")]);
+    seen.etcd_authorities = set("a");
+    // The linter finds who waits for whom in a circle.
+    let wishes = wishes(&hosts("dabc", "b"), "", &seen);
+    let own = of(&wishes, "a");
+    let at = |name: &str| names(&own).iter().position(|own| *own == name).unwrap();
+    assert!(at("sign-member-d") < at("member") && at("healthy") == own.len() - 1);
+    assert_eq!(step(&wishes, "a/etcd/member").after, ["d/etcd/healthy".into()]);
 }
 
 #[test]
@@ -427,7 +464,7 @@ fn what_is_there_is_learned_from_its_hosts() {
     use kubespray_resource::{AbsentState, EtcdHealthState, PartState, PathKind, State};
     let spec = spec(&hosts("ab", "a"), "", &facts());
     let answers = |resource: &Resource, host: &str| match resource {
-        Resource::Absent(wish) if wish.path == "/var/lib/etcd/member" => {
+        Resource::Absent(wish) if wish.path == "/var/lib/etcd/member/wal" => {
             Ok(State::Absent(AbsentState { kind: (host == "b").then_some(PathKind::Directory) }))
         }
         Resource::Absent(_) => Ok(State::Absent(AbsentState { kind: None })),

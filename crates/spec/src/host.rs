@@ -32,10 +32,10 @@ pub struct HostSettings {
     pub etcd_member_name: String,
     /// Etcd listen address of host.
     pub etcd_address: FromFacts<IpAddr>,
-    /// Etcd address used by other hosts.
-    pub etcd_access_address: FromFacts<IpAddr>,
-    /// Events etcd address used by other hosts.
-    pub etcd_events_access_address: FromFacts<IpAddr>,
+    /// Etcd address or name used by other hosts.
+    pub etcd_access_address: FromFacts<String>,
+    /// Events etcd address or name used by other hosts.
+    pub etcd_events_access_address: FromFacts<String>,
     /// Etcd client URL of host.
     pub etcd_client_url: FromFacts<String>,
     /// Etcd peer URL of host.

@@ -6,8 +6,8 @@ use kubespray_resource::{Check, CheckState, ErrorClass, Failure, Probe};
 
 use super::unit;
 use crate::failure::last_lines;
-use crate::kubernetes::ApiError;
 use crate::kubernetes::health::{self, Problem};
+use crate::kubernetes::{ApiError, Clients};
 use crate::{Host, HostError, Spawn, View};
 
 /// How long one look may take.
@@ -15,14 +15,14 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// One look.
 pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failure> {
-    Ok(CheckState { problem: look(view.host, &wish.probe)?.map(|(problem, _)| problem) })
+    Ok(CheckState { problem: look(view.host, &view.clients, &wish.probe)?.map(|(problem, _)| problem) })
 }
 
 /// Looks until it is true or time is up.
 pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     let deadline = host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
     loop {
-        let Some((problem, evidence)) = look(host, &wish.probe)? else { return Ok(()) };
+        let Some((problem, evidence)) = look(host, &Clients::default(), &wish.probe)? else { return Ok(()) };
         if host.now_ms() >= deadline {
             let message = format!("{} is not true after {} s: {problem}", wish.name, wish.timeout_s);
             let mut failure = Failure::new(ErrorClass::Host, message);
@@ -40,7 +40,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
 }
 
 /// What is wrong, with evidence.
-fn look(host: &dyn Host, probe: &Probe) -> Result<Problem, Failure> {
+fn look<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<Problem, Failure> {
     let told = |result: Result<(), HostError>| match result {
         Ok(()) => Ok(None),
         Err(error @ (HostError::Gone | HostError::Cancelled)) => Err(Failure::from(error)),
@@ -60,8 +60,12 @@ fn look(host: &dyn Host, probe: &Probe) -> Result<Problem, Failure> {
         Ok(problem) => Ok(problem),
     };
     match probe {
-        Probe::Object { kubeconfig, object, must } => asked(health::object(host, kubeconfig, object, must)),
-        Probe::NodesReady { kubeconfig, nodes } => asked(health::nodes(host, kubeconfig, nodes)),
+        Probe::Object { kubeconfig, object, must } => {
+            asked(clients.get(host, kubeconfig).and_then(|client| health::object(&client, object, must)))
+        }
+        Probe::NodesReady { kubeconfig, nodes } => {
+            asked(clients.get(host, kubeconfig).and_then(|client| health::nodes(&client, nodes)))
+        }
         Probe::Tcp(address) => told(host.connect(address, LOOK).map(drop)),
         Probe::Socket(path) => told(host.connect_socket(path)),
         Probe::Path(path) => Ok(match host.metadata(path)? {

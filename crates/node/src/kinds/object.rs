@@ -39,7 +39,13 @@ fn look(view: &View<'_>, wish: &Object, reference: &ObjectRef) -> Result<ObjectS
     let asked = format!("try to apply {reference}");
     let manifest = wish.filled_from(&live);
     // With force, so that all differences are seen; who is in the way is asked only where something differs.
-    let next = client.apply(&asked, &path, &manifest, true, true)?;
+    let next = match client.apply(&asked, &path, &manifest, true, true) {
+        Err(ApiError::Refused(status)) if may_be_replaced(wish, reference) && !status.fixed().is_empty() => {
+            let seen = ObjectSeen { fixed: status.fixed(), deleting, ..ObjectSeen::default() };
+            return Ok(ObjectState::Present(Box::new(seen)));
+        }
+        other => other?,
+    };
     let secrets = wish.secret_digests(&live);
     let (mut before, mut after) = (diff::cleaned(&live), diff::cleaned(&next));
     let changes = diff::changes(&before, &after, &|path| wish.hides(path));
@@ -64,6 +70,17 @@ fn look(view: &View<'_>, wish: &Object, reference: &ObjectRef) -> Result<ObjectS
     Ok(ObjectState::Present(Box::new(seen)))
 }
 
+/// Kinds whose objects hold nothing that is lost with them.
+const REPLACEABLE: &[&str] =
+    &["ClusterRoleBinding", "DaemonSet", "Deployment", "PriorityClass", "RoleBinding", "Service"];
+
+/// How long an object that is replaced may take to go.
+const REPLACED_MS: u64 = 60_000;
+
+fn may_be_replaced(wish: &Object, reference: &ObjectRef) -> bool {
+    wish.force && REPLACEABLE.contains(&reference.kind.as_str())
+}
+
 /// Applies the manifest.
 pub(crate) fn apply(
     host: &dyn Host,
@@ -80,6 +97,14 @@ pub(crate) fn apply(
     let manifest = wish.filled(secrets).map_err(missing_secret)?;
     let client = Client::open(host, &wish.kubeconfig)?;
     let path = client.path(&reference)?;
+    if let ObjectState::Present(seen) = state
+        && !seen.fixed.is_empty()
+        && may_be_replaced(wish, &reference)
+        && let Some(live) = client.get(&format!("read {reference}"), &path)?
+    {
+        delete(&client, &reference, &path, &live)?;
+        wait_until_gone(&client, &reference, &path, &live, host.now_ms().saturating_add(REPLACED_MS))?;
+    }
     client.apply(&format!("apply {reference}"), &path, &manifest, wish.force, false)?;
     if reference.kind == "CustomResourceDefinition" {
         wait_until_established(&client, &reference, &path)?;

@@ -93,6 +93,17 @@ impl Status {
             .collect()
     }
 
+    /// Fields that cannot change while the object exists: `spec.selector: … field is immutable`.
+    pub(crate) fn fixed(&self) -> Vec<String> {
+        let is_fixed = |message: &str| {
+            ["field is immutable", "cannot change roleRef", "may not change once set", "may not be changed"]
+                .iter()
+                .any(|words| message.contains(words))
+        };
+        let of_it = self.causes.iter().filter(|(_, _, message)| self.code == 422 && is_fixed(message));
+        of_it.map(|(_, field, _)| field.clone()).collect()
+    }
+
     /// What the server says of a budget that is in the way of an eviction.
     pub(crate) fn budgets(&self) -> Vec<String> {
         let of_budgets = self.causes.iter().filter(|(reason, _, _)| reason == "DisruptionBudget");

@@ -4,7 +4,6 @@ use kubespray_resource::{ObjectMust, ObjectRef, condition_problem};
 use serde_json::Value;
 
 use super::{ApiError, Client};
-use crate::Host;
 
 /// How many pods are told of.
 const MOST_PODS: usize = 10;
@@ -14,25 +13,22 @@ pub(crate) type Problem = Option<(String, Vec<String>)>;
 
 /// One look at an object.
 pub(crate) fn object(
-    host: &dyn Host,
-    kubeconfig: &str,
+    client: &Client<'_>,
     object: &ObjectRef,
     must: &ObjectMust,
 ) -> Result<Problem, ApiError> {
-    let client = Client::open_for_look(host, kubeconfig)?;
     let live = client.get(&format!("read {object}"), &client.path(object)?)?;
     let Some(problem) = must.problem(live.as_ref()) else { return Ok(None) };
     let evidence = match (&live, must) {
         // What cannot be told must not hide what is wrong.
-        (Some(live), ObjectMust::RolledOut { .. }) => pods(&client, live).unwrap_or_default(),
+        (Some(live), ObjectMust::RolledOut { .. }) => pods(client, live).unwrap_or_default(),
         _ => Vec::new(),
     };
     Ok(Some((format!("{object}: {problem}"), evidence)))
 }
 
 /// One look at nodes.
-pub(crate) fn nodes(host: &dyn Host, kubeconfig: &str, names: &[String]) -> Result<Problem, ApiError> {
-    let client = Client::open_for_look(host, kubeconfig)?;
+pub(crate) fn nodes(client: &Client<'_>, names: &[String]) -> Result<Problem, ApiError> {
     let live = client.list("list nodes", &client.collection("v1", "Node")?, &[])?;
     let problems: Vec<String> = names
         .iter()

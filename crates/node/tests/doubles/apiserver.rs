@@ -496,6 +496,16 @@ impl Store {
                 if key.1 == "Deployment" && next.pointer("/spec/revisionHistoryLimit").is_none() {
                     next["spec"]["revisionHistoryLimit"] = 10.into();
                 }
+                let selector = |object: &Value| object.pointer("/spec/selector").cloned();
+                if key.1 == "Deployment"
+                    && live.as_ref().is_some_and(|live| selector(live) != selector(&next))
+                {
+                    let message = "Invalid value: {}: field is immutable";
+                    let cause =
+                        json!({"reason": "FieldValueInvalid", "field": "spec.selector", "message": message});
+                    let message = format!("Deployment.apps \"{}\" is invalid", key.3);
+                    return Ok(status(422, "Invalid", &message, json!([cause])));
+                }
                 // What changes nothing makes no new version.
                 if dry_run || live.as_ref() == Some(&next) {
                     return Ok((200, next));

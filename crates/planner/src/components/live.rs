@@ -31,7 +31,7 @@ pub struct Live {
 /// What is there of a cluster of etcd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveEtcd {
-    /// Hosts that have data of a member.
+    /// Hosts that have data of a member: its log is there, by which etcd itself tells a first start.
     pub members: BTreeSet<String>,
     /// The text of the file with the settings of a host's member.
     pub settings: BTreeMap<String, String>,
@@ -85,7 +85,7 @@ fn of_etcd(host: &HostSpec) -> Vec<(StepId, Resource)> {
     for ([data, settings, health], folder, path, port, _) in
         clusters.into_iter().filter(|(.., enabled)| is_wanted && *enabled)
     {
-        let member = Absent { path: format!("{folder}/member"), recursive: false };
+        let member = Absent { path: format!("{folder}/member/wal"), recursive: false };
         probes.push(probe(host, data, member));
         let line = Line { path: path.into(), starts_with: "ETCD_NAME=".into(), line: None };
         probes.push(probe(host, settings, line));

@@ -3,9 +3,13 @@
 //! A component is a function from what is known ([`Site`]) to steps. It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
+mod apps;
 mod bootstrap;
+mod cluster_roles;
 mod cni;
+mod common_crds;
 pub(crate) mod control_plane;
+mod dns;
 mod downloads;
 mod engine;
 pub(crate) mod etcd;
@@ -14,7 +18,10 @@ pub(crate) mod join;
 pub(crate) mod kubelet;
 mod live;
 pub(crate) mod load_balancer;
+mod metrics_server;
+mod network;
 mod ntp;
+mod objects;
 mod packages;
 mod preinstall;
 pub(crate) mod resolvers;
@@ -29,6 +36,7 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
+pub use apps::{Applications, applications};
 pub use control_plane::order as control_plane_order;
 pub use live::{Live, LiveEtcd, probes};
 

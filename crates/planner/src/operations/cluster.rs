@@ -2,7 +2,7 @@
 //!
 //! Each host goes its own way and waits for others only where something depends on them (LIFE-170 to LIFE-180).
 
-use super::rules::{gates, lock_hosts, policy};
+use super::rules::{gates, lock_hosts, members_before_control_planes, policy, wait_for_dns};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, begin, control_plane, etcd, join, kubelet, load_balancer, resolvers,
@@ -19,7 +19,9 @@ pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let gates = gates(site, &mut steps);
+    let mut gates = gates(site, &steps);
+    members_before_control_planes(&mut gates, &mut steps);
+    wait_for_dns(&gates, &mut steps);
     Ok(Wishes {
         operation: "cluster".into(),
         cluster: site.spec.name.clone(),

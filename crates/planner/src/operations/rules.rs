@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_resource::{Gate, Needs, Policy, Rollout, Step, StepId};
+use kubespray_resource::{Disruption, Gate, Needs, Policy, Rollout, Step, StepId};
 use kubespray_spec::ClusterSpec;
 
 use crate::components::{Site, control_plane_order, etcd};
 
-/// What the late resolvers of all hosts wait for.
+/// The gate that late resolvers wait for.
 const DNS: &str = "dns";
+
+/// What control planes wait for that are there already.
+const SETTLED: &str = "etcd-settled";
 
 /// Hosts whose locks a run must hold: all that a cluster cannot be changed without, by name.
 pub(super) fn lock_hosts(spec: &ClusterSpec) -> Vec<String> {
@@ -16,9 +19,9 @@ pub(super) fn lock_hosts(spec: &ClusterSpec) -> Vec<String> {
     all.into_iter().cloned().collect()
 }
 
-/// The gates that steps can open. A gate that nothing opens is none, and a step that waits for it is a mistake which
-/// the linter finds; only the late resolvers may be without the DNS of a cluster that has none of its own.
-pub(super) fn gates(site: &Site<'_>, steps: &mut [Step]) -> BTreeMap<String, Gate> {
+/// The gates that steps of etcd and of control planes open. A gate that nothing opens is none, and a step that waits
+/// for it is a mistake which the linter finds.
+pub(super) fn gates(site: &Site<'_>, steps: &[Step]) -> BTreeMap<String, Gate> {
     let leader = site.leader();
     let mut gates = BTreeMap::new();
     for (name, needs, is_of_leader, opened_by) in [
@@ -26,8 +29,6 @@ pub(super) fn gates(site: &Site<'_>, steps: &mut [Step]) -> BTreeMap<String, Gat
         ("etcd", Needs::Majority, false, "etcd/healthy"),
         ("initialised", Needs::All, true, "control-plane/ready"),
         ("control-planes", Needs::All, false, "control-plane/ready"),
-        ("network", Needs::All, true, "network/ready"),
-        (DNS, Needs::All, true, "coredns/ready"),
     ] {
         let opens = |step: &&Step| {
             step.id.as_str().strip_prefix(&format!("{}/", step.host)) == Some(opened_by)
@@ -38,12 +39,29 @@ pub(super) fn gates(site: &Site<'_>, steps: &mut [Step]) -> BTreeMap<String, Gat
             gates.insert(name.to_owned(), Gate { steps, needs });
         }
     }
-    if gates.contains_key(DNS) {
-        for step in steps.iter_mut().filter(|step| step.component == "resolvconf-late") {
-            step.gates.push(DNS.into());
-        }
-    }
     gates
+}
+
+/// Hosts resolve names by the cluster's DNS when it answers (LIFE-177); where it has none of its own, at once.
+pub(super) fn wait_for_dns(gates: &BTreeMap<String, Gate>, steps: &mut [Step]) {
+    let late = steps.iter_mut().filter(|step| step.component == "resolvconf-late");
+    late.filter(|_| gates.contains_key(DNS)).for_each(|step| step.gates.push(DNS.into()));
+}
+
+/// Members of etcd and control planes take turns apart; one of these goes only when all of those are back.
+pub(super) fn members_before_control_planes(gates: &mut BTreeMap<String, Gate>, steps: &mut [Step]) {
+    let costs = |step: &Step, rollout: &str| {
+        step.disruption == Disruption::Quorum && step.rollout.as_deref() == Some(rollout)
+    };
+    let members: Vec<StepId> =
+        steps.iter().filter(|step| costs(step, etcd::ROLLOUT)).map(|step| step.id.clone()).collect();
+    if members.is_empty() {
+        return;
+    }
+    gates.insert(SETTLED.to_owned(), Gate { steps: members, needs: Needs::All });
+    for step in steps.iter_mut().filter(|step| costs(step, "control-plane")) {
+        step.gates.push(SETTLED.into());
+    }
 }
 
 /// Turns and tolerance. Members of etcd and control planes take turns one by one, workers that work already by
@@ -88,7 +106,20 @@ fn serial(text: Option<&str>, hosts: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::serial;
+    use kubespray_resource::{Disruption, Gate, Needs, Step, Swap};
+
+    use super::{serial, wait_for_dns};
+
+    #[test]
+    fn only_late_resolvers_wait_for_dns_and_only_where_there_is_some() {
+        let steps = || ["resolvconf", "resolvconf-late"].map(|part| Step::new("h", part, "p", "s", Swap {}));
+        let gate = Gate { steps: vec!["h/dns/ready".into()], needs: Needs::All };
+        for (gates, expected) in [([].into(), [0, 0]), ([("dns".to_owned(), gate)].into(), [0, 1])] {
+            let mut steps = steps();
+            wait_for_dns(&gates, &mut steps);
+            assert_eq!(steps.map(|step| step.gates.len()), expected);
+        }
+    }
 
     #[test]
     fn serial_is_a_number_or_a_part() {

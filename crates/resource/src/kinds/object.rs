@@ -35,7 +35,8 @@ pub struct Object {
     pub component: String,
     /// The manifest, with `{secret:NAME}` in texts where secrets go. Texts of a `Secret` go into `stringData`.
     pub manifest: Value,
-    /// Whether fields that others own are taken from them. Otherwise a conflict is a failure.
+    /// Whether fields that others own are taken from them; otherwise a conflict is a failure. An object without data
+    /// of its own, such as a `Deployment`, is then also made anew where a field differs that cannot change.
     #[serde(default)]
     pub force: bool,
 }
@@ -88,6 +89,10 @@ pub struct ObjectSeen {
     pub secrets: BTreeMap<String, Digest>,
     /// Finalizers, where the object is being deleted.
     pub deleting: Option<Vec<String>>,
+    /// What cannot change while the object exists, in the words of the server. The other differences are not known
+    /// then.
+    #[serde(default)]
+    pub fixed: Vec<String>,
     /// The object as text, where it would change. Secrets are hidden.
     pub before: String,
     /// The same after applying.
@@ -194,6 +199,9 @@ impl Object {
         };
         if seen.deleting.is_some() {
             out.add("object", Some("being deleted".into()), Some("as wished".into()));
+        }
+        for field in &seen.fixed {
+            out.add("object", Some(field.clone()), Some("made anew".into()));
         }
         out.changes.extend(seen.changes.iter().cloned());
         for (path, template) in self.secret_places() {
@@ -530,6 +538,8 @@ mod tests {
         let conflict = present(ObjectSeen { conflicts: vec!["x".into()], ..ObjectSeen::default() });
         assert_eq!(differs(&wish, &conflict), ["conflict"]);
         assert!(differs(&Object { force: true, ..wish.clone() }, &conflict).is_empty());
+        let fixed = present(ObjectSeen { fixed: vec!["spec.selector".into()], ..ObjectSeen::default() });
+        assert_eq!(differs(&wish, &fixed), ["object"]);
         let deleting = present(ObjectSeen { deleting: Some(Vec::new()), ..ObjectSeen::default() });
         assert_eq!(differs(&wish, &deleting), ["object"]);
     }

@@ -20,7 +20,7 @@ use kubespray_resource::{
     Authority, Check, Command, Disruption, File, Guard, KeyAlgorithm, KeyFile, Kubeadm, KubeadmAction, Line,
     Mode, ObjectAbsent, ObjectRef, Owner, Probe, StepId, Subject, Token,
 };
-use kubespray_spec::choices::{EtcdDeployment, KubeAsymmetricEncryptionAlgorithm};
+use kubespray_spec::choices::KubeAsymmetricEncryptionAlgorithm;
 
 pub(crate) use config::join as join_configuration;
 pub(crate) use files::patches;
@@ -124,12 +124,6 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     }
     chain.begin("control-plane", "control-plane");
     let settings = host.settings();
-    if settings.etcd.etcd_deployment_type == EtcdDeployment::Kubeadm {
-        chain.refuse(
-            "`etcd_deployment_type: kubeadm` is not supported",
-            "set `etcd_deployment_type: host`, which needs no more hosts",
-        );
-    }
     client::programs(chain);
     files::wish(chain);
     configuration(chain);

@@ -124,7 +124,7 @@ impl<'a> Cluster<'a> {
                 name: if kind == Kind::Events { format!("{name}-events") } else { name },
                 peer_url,
                 client_url,
-                has_data: live.members.contains(&host.name),
+                has_data: live.members.contains(&host.name) || is_running(live, peer_url),
                 is_known: site.facts.contains_key(&host.name),
             });
         }
@@ -225,6 +225,12 @@ impl<'a> Cluster<'a> {
             bin_dir: Some(host.settings.kubernetes.bin_dir.clone()),
         }
     }
+}
+
+/// Whether the cluster tells of a member that answers: it has data, wherever they are.
+fn is_running(live: &LiveEtcd, peer_url: &str) -> bool {
+    let at = |seen: &&EtcdSeen| seen.listed.peer_urls.iter().any(|url| url == peer_url);
+    live.answer.iter().flatten().find(at).is_some_and(|seen| seen.status.is_some())
 }
 
 /// The hosts of the group, in its order.

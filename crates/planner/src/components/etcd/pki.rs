@@ -158,6 +158,11 @@ fn names(site: &Site<'_>, etcd: &Etcd) -> Result<BTreeSet<AlternativeName>, Prob
     names.extend(etcd.etcd_cert_alt_names.iter().map(|name| dns(name)));
     for host in hosts(site) {
         names.insert(dns(&host.name));
+        // Members and clients reach it by this name then: without it they refuse each other (ETCD-144).
+        for name in [&host.own.etcd_access_address, &host.own.etcd_events_access_address] {
+            let name = name.known().map(|name| name.trim_matches(['[', ']']));
+            names.extend(name.filter(|name| name.parse::<IpAddr>().is_err()).map(dns));
+        }
         for addresses in [&host.own.main_access_ips, &host.own.main_ips] {
             let addresses = addresses.known().ok_or_else(|| Problem {
                 message: format!("the addresses of the etcd member `{}` are not known", host.name),
@@ -218,7 +223,7 @@ pub(super) fn wish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) 
         certificate(chain, pki, purpose);
     }
     if pki.is_holder(host.spec) {
-        sign_others(chain, pki, |other| is_urgent(cluster, other));
+        sign_others(chain, pki, |other| is_urgent(pki, cluster, other));
     }
     if host.spec.roles.control_plane {
         links(chain);
@@ -228,17 +233,18 @@ pub(super) fn wish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) 
     }
 }
 
-/// Members that the holder's own needs to become a cluster. All others are signed behind its start: a host that is
-/// slow or fails holds up nobody.
-fn is_urgent(cluster: &Cluster<'_>, host: &HostSpec) -> bool {
-    cluster.member(&host.name).is_some_and(|member| !cluster.joins(member))
+/// Members that the holder's own needs: to become a cluster, or because they join before it. All others are signed
+/// behind its start: a host that is slow or fails holds up nobody.
+fn is_urgent(pki: &Pki<'_>, cluster: &Cluster<'_>, host: &HostSpec) -> bool {
+    let joins = |name: &str| cluster.member(name).is_some_and(|member| cluster.joins(member));
+    cluster.member(&host.name).is_some() && (!joins(&host.name) || joins(pki.holder))
 }
 
 /// What is left to be signed when the holder's member runs.
 pub(super) fn finish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) {
     if pki.is_holder(chain.host.spec) {
         chain.begin("etcd", COMPONENT);
-        sign_others(chain, pki, |other| !is_urgent(cluster, other));
+        sign_others(chain, pki, |other| !is_urgent(pki, cluster, other));
     }
 }
 

@@ -1,0 +1,55 @@
+//! Everything that is done through the API server, and what nodes need for the pod network, in its order (spec
+//! APP-001 to APP-004, NET-002, NET-003).
+
+use std::collections::BTreeMap;
+
+use kubespray_resource::{Gate, Needs, Step, StepId};
+
+use super::{Chain, Host, PlanningError, Site, cluster_roles, common_crds, dns, metrics_server, network};
+
+/// What hosts are given, and the gates that it opens.
+#[derive(Debug, Default)]
+pub struct Applications {
+    /// The steps of all hosts; those of one host in their order.
+    pub steps: Vec<Step>,
+    /// `network` and `dns`, where there is something to wait for.
+    pub gates: BTreeMap<String, Gate>,
+    /// Why they must not be done.
+    pub refusals: Vec<PlanningError>,
+}
+
+/// The pod network on all nodes and the applications of the cluster. `manifests` are the documents that users
+/// bring as their own network plugin: the names in `custom_cni_manifests` with the texts that they stand for.
+/// Hosts whose facts are not known are left out.
+pub fn applications(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Applications {
+    let mut out = Applications { gates: gates(site), ..Applications::default() };
+    for host in site.hosts().filter(Host::is_node) {
+        let mut chain = Chain::new(host);
+        network::wish(&mut chain);
+        if host.spec.name == site.leader() {
+            cluster_roles::wish(&mut chain);
+            common_crds::wish(&mut chain);
+            network::objects(&mut chain, manifests);
+            network::policy(&mut chain);
+            dns::wish(&mut chain);
+            metrics_server::wish(&mut chain);
+            // All pods are on their way now, whoever is waited for first.
+            network::wait(&mut chain);
+            dns::wait(&mut chain);
+            network::policy_wait(&mut chain);
+            metrics_server::wait(&mut chain);
+        }
+        network::wait_on_host(&mut chain);
+        let (steps, refusals) = chain.finish();
+        out.steps.extend(steps);
+        out.refusals.extend(refusals);
+    }
+    out
+}
+
+/// The gates that steps of the pod network and of DNS open.
+pub(crate) fn gates(site: &Site<'_>) -> BTreeMap<String, Gate> {
+    let all = [("network", network::ready(site)), ("dns", dns::ready(site))];
+    let some = all.into_iter().filter(|(_, steps): &(_, Vec<StepId>)| !steps.is_empty());
+    some.map(|(name, steps)| (name.to_owned(), Gate { steps, needs: Needs::All })).collect()
+}

@@ -106,7 +106,7 @@ fn serial(text: Option<&str>, hosts: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{Disruption, Gate, Needs, Step, Swap};
+    use kubespray_resource::{Gate, Needs, Step, Swap};
 
     use super::{serial, wait_for_dns};
 

@@ -373,6 +373,30 @@ fn hosts_that_are_down_are_not_waited_for() {
 }
 
 #[test]
+fn what_is_switched_off_goes_and_pools_of_addresses_stay() {
+    let prune = |vars: &str, id: &str| {
+        let wished = wished(vars);
+        let step = wished.steps.iter().find(|step| step.id.to_string() == id).unwrap();
+        let Resource::Prune(prune) = step.resource.clone() else { panic!("{id} is no prune") };
+        prune
+    };
+    let second = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "DaemonSet".into(),
+        namespace: Some("kube-system".into()),
+        name: "nodelocaldns-second".into(),
+    };
+    assert!(prune(FULL, "a/nodelocaldns/prune").keeps(&second));
+    assert!(!prune("", "a/nodelocaldns/prune").keeps(&second));
+    let typha = ObjectRef { kind: "Deployment".into(), name: "calico-typha".into(), ..second };
+    for (vars, is_kept) in [("", false), (FULL, true)] {
+        let prune = prune(vars, "a/calico/prune");
+        assert_eq!(prune.keeps(&typha), is_kept);
+        assert!(prune.kinds.iter().all(|kind| kind.kind != "IPPool"), "addresses of pods come from it");
+    }
+}
+
+#[test]
 fn dns_modes() {
     // Who is there, and whom the caches on nodes ask.
     for (vars, first, second, forward) in [

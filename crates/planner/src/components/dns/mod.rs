@@ -35,12 +35,21 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     coredns::etcd_metrics(chain);
 }
 
-/// Waits until it answers.
+/// Waits until it answers; then what is not wished any more goes, which nobody asks now. To be called with the chain
+/// that [`wish`] was called with.
 pub(crate) fn wait(chain: &mut Chain<'_>) {
     let host = chain.host;
     for (component, kind, name) in workloads(&host) {
         chain.begin("apps", component);
         rolled_out(chain, kind, &name);
+    }
+    if host.settings().dns.enable_nodelocaldns {
+        chain.begin("apps", NODE_LOCAL);
+        nodelocal::clean(chain);
+    }
+    if !suffixes(&host).is_empty() {
+        chain.begin("apps", CORE_DNS);
+        coredns::clean(chain);
     }
 }
 

@@ -78,8 +78,8 @@ pub(crate) fn objects(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String
     }
 }
 
-/// Waits until all nodes that can be reached have a network; to be done where cluster-wide steps are done, when
-/// all nodes have joined.
+/// Waits until all nodes that can be reached have a network, and removes what is not wished any more; to be done where
+/// cluster-wide steps are done, when all nodes have joined, with the chain that [`objects`] was called with.
 pub(crate) fn wait(chain: &mut Chain<'_>) {
     let host = chain.host;
     if !has_pod_network(&host) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use kubespray_controller::{Ending, Files, Options, Report, Run, Signal, drive};
 use kubespray_resource::wire::{Answer, Ask, Hello, Holder, PROTOCOL, Reply, Request};
 use kubespray_resource::{
-    Comparison, Content, Disruption, ErrorClass, Event, EventKind, Failure, File, Mode, Outcome, OutcomeKind,
-    Owner, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource, Secrets, Step, Swap,
+    Comparison, Content, ErrorClass, Event, EventKind, Failure, File, Mode, Outcome, OutcomeKind, Owner,
+    PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource, Secrets, Step, Swap,
 };
 use kubespray_transport::{
     Arrival, Connection, ConnectionEvent, Disconnect, HelperFrom, HostKey, OnEvent, Root, Target, Transport,
@@ -90,19 +90,7 @@ impl Connection for Fake {
 fn planned(id: &str, resource: Resource) -> PlannedStep {
     let mut seen = Comparison::default();
     seen.add("file", None, Some("new".into()));
-    let step = Step {
-        id: id.into(),
-        host: id.split('/').next().unwrap().to_owned(),
-        component: "c".into(),
-        phase: "p".into(),
-        resource,
-        after: Vec::new(),
-        gates: Vec::new(),
-        notifies: Vec::new(),
-        disruption: Disruption::None,
-        rollout: None,
-        undo: None,
-    };
+    let step = Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "c", "p", "x", resource) };
     PlannedStep { step, seen, changes: true, diff: None }
 }
 

@@ -14,16 +14,8 @@ const COPY: &str = "leaf/etcd/copy";
 fn step(id: &str, resource: impl Into<Resource>, after: &[&str]) -> PlannedStep {
     let step = Step {
         id: id.into(),
-        host: id.split('/').next().unwrap().into(),
-        component: "etcd".into(),
-        phase: "etcd".into(),
-        resource: resource.into(),
         after: after.iter().map(|id| StepId::from(*id)).collect(),
-        gates: Vec::new(),
-        notifies: Vec::new(),
-        disruption: Disruption::None,
-        rollout: None,
-        undo: None,
+        ..Step::new(id.split('/').next().unwrap(), "etcd", "etcd", "x", resource)
     };
     PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
 }

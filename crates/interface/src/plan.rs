@@ -138,19 +138,8 @@ mod tests {
         for (what, from, to) in seen {
             comparison.add(what, text(from), text(to));
         }
-        let step = Step {
-            id: format!("{host}/{phase}/x").into(),
-            host: host.into(),
-            component: "c".into(),
-            phase: phase.into(),
-            resource: resource.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        };
+        let step =
+            Step { id: format!("{host}/{phase}/x").into(), ..Step::new(host, "c", phase, "x", resource) };
         PlannedStep { step, seen: comparison, changes: true, diff: None }
     }
 

@@ -1,6 +1,6 @@
 //! A run on a terminal: one bar for each phase and group of hosts, and what is under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{Event, EventKind, OutcomeKind, Plan, StepId};
 
@@ -22,9 +22,9 @@ struct Count {
 /// What stands at the foot of the screen while a run is under way.
 #[derive(Debug)]
 pub struct Progress {
-    /// The phases in the order of the plan, each with its counts.
-    phases: Vec<(String, Count)>,
-    /// By step that will do something: its phase.
+    /// The phases in the order of the plan, for each group of hosts, with their counts.
+    bars: Vec<(String, Count)>,
+    /// By step that will do something: its bar.
     steps: BTreeMap<StepId, usize>,
     /// By host: the step under way and since when.
     under_way: BTreeMap<String, (StepId, u64)>,
@@ -33,22 +33,42 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a plan that is about to be run.
-    pub fn new(plan: &Plan) -> Self {
-        let mut phases: Vec<(String, Count)> = Vec::new();
-        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut steps = BTreeMap::new();
+    /// For a plan that is about to be run. `group` says what a host is, such as `control plane`; where all are the
+    /// same it is not told.
+    pub fn new(plan: &Plan, group: impl Fn(&str) -> String) -> Self {
+        let groups: BTreeMap<&str, String> = plan
+            .changes()
+            .map(|planned| planned.step.host.as_str())
+            .map(|host| (host, group(host)))
+            .collect();
+        let kinds: BTreeSet<&String> = groups.values().collect();
+        let mut phases: Vec<&str> = Vec::new();
+        let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+        let mut numbers: BTreeMap<StepId, (usize, &str)> = BTreeMap::new();
         for planned in plan.changes() {
-            let number = *numbers.entry(&planned.step.phase).or_insert_with(|| {
-                phases.push((planned.step.phase.clone(), Count::default()));
+            let phase = phases.iter().position(|phase| *phase == planned.step.phase).unwrap_or_else(|| {
+                phases.push(&planned.step.phase);
                 phases.len() - 1
             });
-            if let Some((_, count)) = phases.get_mut(number) {
-                count.all += 1;
-            }
-            steps.insert(planned.step.id.clone(), number);
+            let bar = (phase, groups.get(planned.step.host.as_str()).map_or("", String::as_str));
+            *counts.entry(bar).or_default() += 1;
+            numbers.insert(planned.step.id.clone(), bar);
         }
-        Self { phases, steps, under_way: BTreeMap::new(), began_ms: None, stopping: false }
+        let order: BTreeMap<(usize, &str), usize> = counts.keys().copied().zip(0..).collect();
+        let name = |(phase, group): (usize, &str)| {
+            let phase = phases.get(phase).copied().unwrap_or_default();
+            if kinds.len() > 1 { format!("{phase}, {group}") } else { phase.to_owned() }
+        };
+        Self {
+            bars: counts
+                .iter()
+                .map(|(bar, all)| (name(*bar), Count { all: *all, ..Count::default() }))
+                .collect(),
+            steps: numbers.into_iter().filter_map(|(step, bar)| Some((step, *order.get(&bar)?))).collect(),
+            under_way: BTreeMap::new(),
+            began_ms: None,
+            stopping: false,
+        }
     }
 
     /// Whether an event deserves a line of its own above the bars.
@@ -77,7 +97,7 @@ impl Progress {
         if self.under_way.get(host).is_some_and(|(under_way, _)| under_way == step) {
             self.under_way.remove(host);
         }
-        let Some((_, count)) = self.steps.remove(step).and_then(|phase| self.phases.get_mut(phase)) else {
+        let Some((_, count)) = self.steps.remove(step).and_then(|bar| self.bars.get_mut(bar)) else {
             return;
         };
         if failed { count.failed += 1 } else { count.done += 1 }
@@ -85,9 +105,9 @@ impl Progress {
 
     /// The lines to show now, none longer than `width`.
     pub fn frame(&self, now_ms: u64, width: usize) -> Vec<String> {
-        let name_width = self.phases.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(24);
+        let name_width = self.bars.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(36);
         let mut lines: Vec<String> = self
-            .phases
+            .bars
             .iter()
             .map(|(name, count)| {
                 let full = (count.done + count.failed) * BAR / count.all.max(1);
@@ -121,26 +141,13 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{
-        Comparison, Disruption, Outcome, PLAN_SCHEMA_VERSION, PlannedStep, Policy, Step, Swap,
-    };
+    use kubespray_resource::{Comparison, Outcome, PLAN_SCHEMA_VERSION, PlannedStep, Policy, Step, Swap};
 
     use super::*;
 
     fn planned(id: &str, phase: &str) -> PlannedStep {
-        let step = Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().into(),
-            component: "c".into(),
-            phase: phase.into(),
-            resource: Swap {}.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        };
+        let step =
+            Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "c", phase, "x", Swap {}) };
         PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
     }
 
@@ -155,7 +162,7 @@ mod tests {
             gates: BTreeMap::new(),
             policy: Policy::default(),
         };
-        let mut progress = Progress::new(&plan);
+        let mut progress = Progress::new(&plan, |_| "node".to_owned());
         let mut take = |at_ms, kind| progress.take(&Event { run: "r".into(), at_ms, kind });
         take(1_000, EventKind::StepStarted { step: "a/x".into(), host: "a".into() });
         take(
@@ -179,5 +186,13 @@ mod tests {
             ]
         );
         assert!(progress.frame(5_200, 20).iter().all(|line| line.chars().count() <= 20));
+        let grouped =
+            Progress::new(&plan, |host| if host == "a" { "control plane" } else { "node" }.to_owned());
+        let bars: Vec<String> = grouped
+            .frame(0, 80)
+            .iter()
+            .filter_map(|line| Some(line.split_once('░')?.0.trim().to_owned()))
+            .collect();
+        assert_eq!(bars, ["host, control plane", "host, node", "engine, control plane"]);
     }
 }

@@ -142,6 +142,7 @@ fn health(count: u32) -> EtcdHealth {
     EtcdHealth {
         client: client(),
         expected: EtcdExpected::Count(count),
+        when: None,
         lag: EtcdHealth::LAG,
         timeout_s: 0,
         interval_ms: 10,
@@ -184,6 +185,21 @@ fn a_cluster_is_waited_for() {
     });
     world.apply(EtcdHealth { timeout_s: 20, ..health(3) }).unwrap();
     thread.join().unwrap();
+}
+
+#[test]
+fn a_cluster_may_be_looked_at_only_before_a_restart() {
+    let world = cluster(&["ok", "ok", "dead"]);
+    let token = Token::restart_of("etcd.service");
+    let expected = EtcdExpected::Without("etcd1".into());
+    let wish = EtcdHealth { when: Some(token.clone()), expected, ..health(3) };
+    assert_eq!(Resource::from(wish.clone()).awaits(), Some(token));
+    assert_eq!(world.apply(wish.clone()).unwrap(), Outcome::unchanged());
+    world.put("/var/lib/kubespray/pending/unit:etcd.service", "");
+    let failure = world.apply(wish.clone()).unwrap_err();
+    assert!(failure.message.contains("`etcd3` does not answer"), "{failure:?}");
+    let other = EtcdHealth { expected: EtcdExpected::Without("etcd3".into()), ..wish };
+    assert_eq!(world.apply(other).unwrap(), Outcome::unchanged());
 }
 
 fn snapshot(name: &str) -> EtcdSnapshot {

@@ -9,6 +9,7 @@ mod graph;
 mod lint;
 mod make;
 mod matrix;
+pub mod operations;
 mod outputs;
 mod preflight;
 mod select;

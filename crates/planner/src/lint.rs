@@ -384,19 +384,8 @@ mod tests {
     }
 
     fn step(id: &str, resource: Resource, change: impl FnOnce(&mut Step)) -> PlannedStep {
-        let mut step = Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().into(),
-            component: "c".into(),
-            phase: "p".into(),
-            resource,
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        };
+        let mut step =
+            Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "c", "p", "x", resource) };
         change(&mut step);
         PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
     }

@@ -181,26 +181,12 @@ fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{
-        Digest, Disruption, FileState, Mode, Owner, PathKind, Running, Unit, UnitState,
-    };
+    use kubespray_resource::{Digest, FileState, Mode, Owner, PathKind, Running, Unit, UnitState};
 
     use super::*;
 
     fn step(id: &str, resource: impl Into<Resource>) -> Step {
-        Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().to_owned(),
-            component: "test".into(),
-            phase: "test".into(),
-            resource: resource.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        }
+        Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "test", "test", "x", resource) }
     }
 
     fn file(text: &str) -> File {

@@ -106,27 +106,15 @@ fn misfit(wish: &Certificate, signature: &Signature) -> Option<String> {
 mod tests {
     use kubespray_resource::{
         AlternativeName, Authority, AuthorityState, CertificateFacts, CertificateRequest, CertificateState,
-        Digest, Disruption, File, FileState, KeyAlgorithm, KeyFile, KeyState, Mode, Owner, PathKind, Secrets,
-        Subject, Usage,
+        Digest, File, FileState, KeyAlgorithm, KeyFile, KeyState, Mode, Owner, PathKind, Secrets, Subject,
+        Usage,
     };
 
     use super::*;
     use crate::{Rule, contents_as_digests, lint, plan};
 
     fn step(id: &str, resource: impl Into<Resource>) -> Step {
-        Step {
-            id: id.into(),
-            host: id.split('/').next().unwrap().into(),
-            component: "etcd".into(),
-            phase: "etcd".into(),
-            resource: resource.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
-        }
+        Step { id: id.into(), ..Step::new(id.split('/').next().unwrap(), "etcd", "etcd", "x", resource) }
     }
 
     fn key(path: &str) -> KeyFile {

@@ -46,23 +46,16 @@ pub fn select(mut wishes: Wishes, selection: &Selection) -> Wishes {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kubespray_resource::{Disruption, Gate, Needs, Swap};
+    use kubespray_resource::{Gate, Needs, Swap};
 
     use super::*;
 
     fn step(host: &str, component: &str, after: &[&str]) -> Step {
         Step {
             id: format!("{host}/{component}").into(),
-            host: host.into(),
-            component: component.into(),
-            phase: "test".into(),
-            resource: Swap {}.into(),
             after: after.iter().map(|id| StepId::from(*id)).collect(),
             gates: vec!["etcd".into()],
-            notifies: Vec::new(),
-            disruption: Disruption::None,
-            rollout: None,
-            undo: None,
+            ..Step::new(host, component, "test", "x", Swap {})
         }
     }
 

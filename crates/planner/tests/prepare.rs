@@ -1,6 +1,7 @@
 //! What hosts are given before the container engine.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, unreachable_pub, reason = "tests")]
 
+#[allow(dead_code, reason = "other tests need the rest")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

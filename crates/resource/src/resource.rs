@@ -320,6 +320,7 @@ impl Resource {
                 })
             }
             Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
+            Self::EtcdHealth(health) => health.when.clone(),
             _ => None,
         }
     }

@@ -250,16 +250,9 @@ mod tests {
     fn planned(host: &str) -> PlannedStep {
         let step = Step {
             id: format!("{host}/c/x").into(),
-            host: host.into(),
-            component: "c".into(),
-            phase: "p".into(),
-            resource: Swap {}.into(),
-            after: Vec::new(),
-            gates: Vec::new(),
-            notifies: Vec::new(),
             disruption: Disruption::Quorum,
             rollout: Some("r".into()),
-            undo: None,
+            ..Step::new(host, "c", "p", "x", Swap {})
         };
         PlannedStep { step, seen: Comparison::default(), changes: true, diff: None }
     }

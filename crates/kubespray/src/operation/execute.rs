@@ -58,7 +58,7 @@ pub(crate) fn execute(
         Start::Resume(holder) => Holder { owner: owner(), ..holder },
     };
     let files = cache::fill(&plan, printer)?;
-    let sinks = Sinks::start(&plan, printer)?;
+    let sinks = Sinks::start(&plan, |host| reach.group(host), printer)?;
     let options = Options { resume: own, ..Options::default() };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;

@@ -76,6 +76,14 @@ impl Reach {
         self.site.variables(UnknownFacts::Pending)
     }
 
+    /// What a host is, for people.
+    pub(crate) fn group(&self, host: &str) -> String {
+        let inventory = &self.site.inventory;
+        let known = [("kube_control_plane", "control planes"), ("kube_node", "workers"), ("etcd", "etcd")];
+        let found = known.into_iter().find(|(group, _)| inventory.hosts_of(group).contains(&host));
+        found.map_or("others", |(_, name)| name).to_owned()
+    }
+
     /// The ways to some of the hosts; one that the inventory does not know is an error.
     pub(crate) fn ways(&self, hosts: &[&str]) -> Result<Vec<Target>, Failure> {
         let mut ways = Vec::with_capacity(hosts.len());

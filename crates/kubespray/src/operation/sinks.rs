@@ -27,13 +27,21 @@ pub(crate) struct Sinks {
 }
 
 impl Sinks {
-    /// For a plan; what is printed follows the printer's format.
-    pub(crate) fn start(plan: &Plan, printer: &mut Printer) -> Result<Self, Failure> {
+    /// For a plan, with what its hosts are; what is printed follows the printer's format.
+    pub(crate) fn start(
+        plan: &Plan,
+        group: impl Fn(&str) -> String,
+        printer: &mut Printer,
+    ) -> Result<Self, Failure> {
         printer.out().flush()?;
         let screen = if printer.is_json() {
             Screen::Json
         } else if io::stdout().is_terminal() {
-            Screen::Terminal { progress: Box::new(Progress::new(plan)), drawn: 0, lines: Lines::default() }
+            Screen::Terminal {
+                progress: Box::new(Progress::new(plan, group)),
+                drawn: 0,
+                lines: Lines::default(),
+            }
         } else {
             Screen::Lines(Lines::default())
         };
@@ -147,8 +155,12 @@ impl Screen {
     }
 }
 
+/// Some terminals do not know how wide they are.
 fn width() -> usize {
-    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col).max(20))
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
 }
 
 fn now_ms() -> u64 {

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_resource::{Absent, Failure, Resource, State, StepId};
+use kubespray_resource::{
+    Absent, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, Line, Resource, State, StepId,
+};
+use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
 
 /// The hosts that already are something, by what files say. Half-made ones count as nothing here: the resources
@@ -13,36 +16,88 @@ pub struct Live {
     pub control_planes: BTreeSet<String>,
     /// Nodes: `kubelet.conf` is there.
     pub nodes: BTreeSet<String>,
-    /// Members of etcd: its data is there.
-    pub etcd_members: BTreeSet<String>,
+    /// The cluster of etcd.
+    pub etcd: LiveEtcd,
+    /// Its cluster for events.
+    pub etcd_events: LiveEtcd,
     /// Holders of the key of etcd's certificate authority.
     pub etcd_authorities: BTreeSet<String>,
     /// Holders of the key of the cluster's certificate authority.
     pub authorities: BTreeSet<String>,
 }
 
+/// What is there of a cluster of etcd.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveEtcd {
+    /// Hosts that have data of a member.
+    pub members: BTreeSet<String>,
+    /// The text of the file with the settings of a host's member.
+    pub settings: BTreeMap<String, String>,
+    /// The members as the cluster itself tells them; nothing where no host gets an answer of it.
+    pub answer: Option<Vec<EtcdSeen>>,
+}
+
 const CONTROL_PLANE: &str = "live/control-plane";
 const NODE: &str = "live/node";
-const ETCD_MEMBER: &str = "live/etcd-member";
+const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
+const ETCD_EVENTS: [&str; 3] =
+    ["live/etcd-events-member", "live/etcd-events-settings", "live/etcd-events-health"];
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
 
 /// What a host is asked, to know what it already is.
 pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
     let (kubernetes, etcd) = (&host.settings.kubernetes, &host.settings.etcd);
-    [
+    let mut probes = of_etcd(host);
+    let paths = [
         (CONTROL_PLANE, format!("{}/admin.conf", kubernetes.kube_config_dir)),
         (NODE, format!("{}/kubelet.conf", kubernetes.kube_config_dir)),
-        (ETCD_MEMBER, format!("{}/member", etcd.etcd_data_dir)),
         (ETCD_AUTHORITY, format!("{}/ca-key.pem", etcd.etcd_cert_dir)),
         (AUTHORITY, format!("{}/ca.key", kubernetes.kube_cert_dir)),
-    ]
-    .into_iter()
-    .map(|(name, path)| {
-        let id = StepId(format!("{}/{name}", host.name));
-        (id, Absent { path, recursive: false }.into())
-    })
-    .collect()
+    ];
+    probes.extend(paths.into_iter().map(|(name, path)| probe(host, name, Absent { path, recursive: false })));
+    probes
+}
+
+fn probe(host: &HostSpec, name: &str, resource: impl Into<Resource>) -> (StepId, Resource) {
+    (StepId(format!("{}/{name}", host.name)), resource.into())
+}
+
+/// What an etcd member is asked: its data, its settings, and through it its cluster.
+fn of_etcd(host: &HostSpec) -> Vec<(StepId, Resource)> {
+    let etcd = &host.settings.etcd;
+    let mut probes = Vec::new();
+    let clusters = [
+        (ETCD, &etcd.etcd_data_dir, "/etc/etcd.env", 2379, true),
+        (
+            ETCD_EVENTS,
+            &etcd.etcd_events_data_dir,
+            "/etc/etcd-events.env",
+            2383,
+            etcd.etcd_events_cluster_enabled,
+        ),
+    ];
+    let is_wanted = host.roles.etcd && etcd.etcd_deployment_type == EtcdDeployment::Host;
+    for ([data, settings, health], folder, path, port, _) in
+        clusters.into_iter().filter(|(.., enabled)| is_wanted && *enabled)
+    {
+        let member = Absent { path: format!("{folder}/member"), recursive: false };
+        probes.push(probe(host, data, member));
+        let line = Line { path: path.into(), starts_with: "ETCD_NAME=".into(), line: None };
+        probes.push(probe(host, settings, line));
+        let admin = format!("{}/admin-{}", etcd.etcd_cert_dir, host.name);
+        let client = EtcdClient {
+            endpoints: vec![format!("https://127.0.0.1:{port}")],
+            ca: format!("{}/ca.pem", etcd.etcd_cert_dir),
+            certificate: format!("{admin}.pem"),
+            key: format!("{admin}-key.pem"),
+            bin_dir: Some(host.settings.kubernetes.bin_dir.clone()),
+        };
+        let (expected, lag) = (EtcdExpected::Names(Vec::new()), EtcdHealth::LAG);
+        let look = EtcdHealth { client, expected, when: None, lag, timeout_s: 0, interval_ms: 1_000 };
+        probes.push(probe(host, health, look));
+    }
+    probes
 }
 
 impl Live {
@@ -55,10 +110,30 @@ impl Live {
             };
             spec.hosts.iter().filter(is_there).map(|host| host.name.clone()).collect()
         };
+        let state = |host: &str, name: &str| match seen.get(&StepId(format!("{host}/{name}"))) {
+            Some(Ok(state)) => Some(state),
+            _ => None,
+        };
+        let etcd = |[data, settings, health]: [&str; 3]| LiveEtcd {
+            members: with(data),
+            settings: spec
+                .hosts
+                .iter()
+                .filter_map(|host| match state(&host.name, settings)? {
+                    State::Line(part) => Some((host.name.clone(), part.text.clone()?)),
+                    _ => None,
+                })
+                .collect(),
+            answer: spec.groups.etcd.iter().find_map(|host| match state(host, health)? {
+                State::EtcdHealth(seen) if !seen.members.is_empty() => Some(seen.members.clone()),
+                _ => None,
+            }),
+        };
         Self {
             control_planes: with(CONTROL_PLANE),
             nodes: with(NODE),
-            etcd_members: with(ETCD_MEMBER),
+            etcd: etcd(ETCD),
+            etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),
             authorities: with(AUTHORITY),
         }

@@ -11,6 +11,7 @@ mod common_crds;
 mod dns;
 mod downloads;
 mod engine;
+pub(crate) mod etcd;
 mod images;
 mod live;
 mod metrics_server;
@@ -19,7 +20,7 @@ mod ntp;
 mod objects;
 mod packages;
 mod preinstall;
-mod resolvers;
+pub(crate) mod resolvers;
 mod toml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ use kubespray_resource::{
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
 pub use apps::{Applications, applications};
-pub use live::{Live, probes};
+pub use live::{Live, LiveEtcd, probes};
 
 /// What is known when an operation is planned.
 #[derive(Debug)]
@@ -45,19 +46,20 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
+    /// The host that cluster-wide steps run on: the first control plane that is live, else the first of all
+    /// (LIFE-076: a fresh host that is placed first joins the cluster that is there).
+    pub(crate) fn leader(&self) -> &str {
+        let group = &self.spec.groups.control_plane;
+        let live = group.iter().find(|name| self.live.control_planes.contains(*name));
+        live.or(group.first()).map_or("", String::as_str)
+    }
+
     /// The hosts whose facts are known, in the order of the inventory.
     pub(crate) fn hosts(&'a self) -> impl Iterator<Item = Host<'a>> {
         self.spec.hosts.iter().filter_map(move |spec| {
             let facts = self.facts.get(&spec.name)?;
             Some(Host { site: self, spec, facts })
         })
-    }
-
-    /// The host that cluster-wide steps run on: the first control plane that is there, else the first of all.
-    pub(crate) fn leader(&self) -> &str {
-        let all = &self.spec.groups.control_plane;
-        let live = all.iter().find(|host| self.live.control_planes.contains(*host));
-        live.or_else(|| all.first()).map_or("", String::as_str)
     }
 }
 
@@ -132,14 +134,19 @@ pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
 
 fn prepare(host: Host<'_>) -> Vec<Step> {
     let mut chain = Chain::new(host);
-    bootstrap::wish(&mut chain);
-    preinstall::wish(&mut chain);
-    // The late pass of the same plan says how a node's are to be.
-    if !host.is_live_node() {
-        resolvers::wish(&mut chain, resolvers::Pass::Early);
-    }
-    ntp::wish(&mut chain);
+    begin(&mut chain);
     chain.into_steps()
+}
+
+/// What a host gets before a container engine.
+pub(crate) fn begin(chain: &mut Chain<'_>) {
+    bootstrap::wish(chain);
+    preinstall::wish(chain);
+    // The late pass of the same plan says how a node's are to be.
+    if !chain.host.is_live_node() {
+        resolvers::wish(chain, resolvers::Pass::Early);
+    }
+    ntp::wish(chain);
 }
 
 /// Why what is wished of a host cannot be planned.

@@ -1,5 +1,7 @@
 //! Small sites, from inventories as users write them.
 
+pub mod absent;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -49,6 +49,11 @@ struct Health {
 
 /// One look: the members, what each says of itself, and whether each that votes can commit something.
 pub(crate) fn observe(view: &View<'_>, wish: &EtcdHealth) -> Result<EtcdHealthState, Failure> {
+    if let Some(token) = &wish.when
+        && !view.is_pending(token)?
+    {
+        return Ok(EtcdHealthState { wanted: false, members: Vec::new(), problem: None });
+    }
     look(view.host, &wish.client)
 }
 
@@ -56,7 +61,9 @@ pub(super) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthSta
     let ctl = Ctl { host, client };
     let members = match as_seen(ctl.members())? {
         Ok(members) => members,
-        Err(problem) => return Ok(EtcdHealthState { members: Vec::new(), problem: Some(problem) }),
+        Err(problem) => {
+            return Ok(EtcdHealthState { wanted: true, members: Vec::new(), problem: Some(problem) });
+        }
     };
     let urls = |voters_only: bool| -> Vec<String> {
         let asked = members.iter().filter(|member| !(voters_only && member.learner));
@@ -82,7 +89,7 @@ pub(super) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthSta
         };
         EtcdSeen { listed, status, problem }
     };
-    Ok(EtcdHealthState { members: members.into_iter().map(seen).collect(), problem: None })
+    Ok(EtcdHealthState { wanted: true, members: members.into_iter().map(seen).collect(), problem: None })
 }
 
 /// What members say of themselves, and why others do not, by endpoint.

@@ -1,9 +1,11 @@
 //! Whether a cluster is well.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{EtcdClient, EtcdListed};
-use crate::Comparison;
+use crate::{Comparison, Token};
 
 /// A cluster that is well, and is waited for: members answer, agree on one leader and one cluster, keep up with
 /// each other and raise no alarm.
@@ -13,6 +15,10 @@ pub struct EtcdHealth {
     pub client: EtcdClient,
     /// Who must be well.
     pub expected: EtcdExpected,
+    /// What must wait to happen for anybody to look, such as the restart of etcd: without it the host is as wished.
+    /// It is looked always where nothing is said.
+    #[serde(default)]
+    pub when: Option<Token>,
     /// How many entries of the log one member may be behind another; [`EtcdHealth::LAG`] where there is no
     /// reason for another bound.
     pub lag: u64,
@@ -30,11 +36,15 @@ pub enum EtcdExpected {
     Count(u32),
     /// Members of these names; others may be as they are.
     Names(Vec<String>),
+    /// Enough that the member of this name can be spared: all others that vote, or a majority without it.
+    Without(String),
 }
 
 /// What was seen of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdHealthState {
+    /// Whether what it is looked for waits to happen.
+    pub wanted: bool,
     /// All members.
     pub members: Vec<EtcdSeen>,
     /// Why the cluster does not list its members; nothing when it does.
@@ -103,6 +113,11 @@ impl EtcdHealth {
                 }
                 names.iter().filter_map(known).collect()
             }
+            EtcdExpected::Without(name) => state
+                .members
+                .iter()
+                .filter(|seen| !seen.listed.learner && seen.listed.name != *name)
+                .collect(),
         };
         for seen in &judged {
             let why = match (&seen.problem, &seen.status) {
@@ -142,12 +157,22 @@ impl EtcdHealth {
                 out.push((seen.listed.label(), format!("is {behind} entries of the log behind")));
             }
         }
+        if matches!(self.expected, EtcdExpected::Without(_)) {
+            let unwell: BTreeSet<&str> = out.iter().map(|(who, _)| who.as_str()).collect();
+            let voters = state.members.iter().filter(|seen| !seen.listed.learner).count();
+            if judged.len() - unwell.len().min(judged.len()) > voters / 2 {
+                out.clear();
+            }
+        }
         out
     }
 
     /// Whether the cluster is well.
     pub fn compare(&self, state: &EtcdHealthState) -> Comparison {
         let mut out = Comparison::default();
+        if !state.wanted {
+            return out;
+        }
         for (who, why) in self.problems(state) {
             out.add(&who, Some(why), Some("healthy".into()));
         }
@@ -160,9 +185,13 @@ mod tests {
     use super::*;
     use crate::kinds::etcd::quorum::tests::{client, seen};
 
+    fn health(expected: EtcdExpected) -> EtcdHealth {
+        EtcdHealth { client: client(), expected, when: None, lag: 1_000, timeout_s: 1, interval_ms: 100 }
+    }
+
     fn said(expected: EtcdExpected, members: Vec<EtcdSeen>) -> String {
-        let wish = EtcdHealth { client: client(), expected, lag: 1_000, timeout_s: 1, interval_ms: 100 };
-        let problems = wish.problems(&EtcdHealthState { members, problem: None });
+        let wish = health(expected);
+        let problems = wish.problems(&EtcdHealthState { wanted: true, members, problem: None });
         problems.iter().map(|(who, why)| format!("{who} {why}")).collect::<Vec<_>>().join("; ")
     }
 
@@ -201,15 +230,10 @@ mod tests {
         ] {
             assert_eq!(said(EtcdExpected::Count(3), members), expected);
         }
-        let silent = EtcdHealthState { members: Vec::new(), problem: Some("refused".into()) };
-        let wish = EtcdHealth {
-            client: client(),
-            expected: EtcdExpected::Count(0),
-            lag: 0,
-            timeout_s: 1,
-            interval_ms: 1,
-        };
+        let silent = EtcdHealthState { wanted: true, members: Vec::new(), problem: Some("refused".into()) };
+        let wish = health(EtcdExpected::Count(0));
         assert_eq!(wish.compare(&silent).changes.len(), 1);
+        assert!(wish.compare(&EtcdHealthState { wanted: false, ..silent }).is_same());
     }
 
     #[test]
@@ -223,5 +247,31 @@ mod tests {
         assert_eq!(said(names(&["etcd1", "etcd2"]), members()), "");
         assert_eq!(said(names(&["etcd1", "etcd3"]), members()), "etcd3 does not answer");
         assert_eq!(said(names(&["etcd4"]), members()), "etcd4 is no member");
+    }
+
+    /// `+` is well, `-` is not, `l` is a learner.
+    #[test]
+    fn a_member_is_spared_when_enough_others_are_well() {
+        for (kinds, expected) in [
+            ("+", ""),
+            ("-", ""),
+            ("++", ""),
+            ("+-", "etcd2 does not answer"),
+            ("+++", ""),
+            ("-++", ""),
+            ("++-", "etcd3 does not answer"),
+            ("++l", ""),
+            ("++++-", ""),
+            ("+++--", "etcd4 does not answer; etcd5 does not answer"),
+        ] {
+            let one = |(index, kind): (usize, char)| {
+                let mut member = seen(u8::try_from(index).unwrap() + 1);
+                member.listed.learner = kind == 'l';
+                member.problem = (kind == '-').then(|| "does not answer".into());
+                member
+            };
+            let members = kinds.chars().enumerate().map(one).collect();
+            assert_eq!(said(EtcdExpected::Without("etcd1".into()), members), expected, "{kinds}");
+        }
     }
 }

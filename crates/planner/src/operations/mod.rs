@@ -1,0 +1,9 @@
+//! What the product does as a whole: one file for each operation.
+//!
+//! An operation puts components into an order for each host, and says what hosts wait for of each other: gates,
+//! rollouts, locks, how many hosts may fail.
+
+mod cluster;
+mod rules;
+
+pub use cluster::cluster;

@@ -16,6 +16,9 @@ use super::{Chain, Host, Site};
 /// Where everything of ours is.
 pub(crate) const NAMESPACE: &str = "kube-system";
 
+/// The name of steps that open gates.
+pub(crate) const READY: &str = "ready";
+
 /// How long pods may take to be there: slow registries are no failure.
 const ROLLOUT_S: u64 = 600;
 
@@ -75,6 +78,11 @@ pub(crate) fn prune(chain: &mut Chain<'_>, kinds: &[(&str, &str)]) {
 /// Waits until the pods of a `Deployment` or `DaemonSet` are there. Pods of hosts that are known to be down are
 /// not waited for.
 pub(crate) fn rolled_out(chain: &mut Chain<'_>, kind: &str, name: &str) {
+    rolled_out_as(chain, &format!("rolled-out-{}", step_name(kind, name)), kind, name);
+}
+
+/// The same, as a step of another name.
+pub(crate) fn rolled_out_as(chain: &mut Chain<'_>, step: &str, kind: &str, name: &str) {
     let missing = if kind == "DaemonSet" { absent_nodes(chain.host.site) } else { 0 };
     let object = ObjectRef {
         api_version: "apps/v1".into(),
@@ -84,16 +92,13 @@ pub(crate) fn rolled_out(chain: &mut Chain<'_>, kind: &str, name: &str) {
     };
     let title = format!("{object} is there with all its pods");
     let check = check_object(chain, title, object, ObjectMust::RolledOut { missing }, ROLLOUT_S);
-    chain.add(rollout_name(kind, name), check);
+    chain.add(step, check);
 }
 
-/// The step of [`rolled_out`].
-pub(crate) fn rollout_id(site: &Site<'_>, component: &str, kind: &str, name: &str) -> StepId {
-    StepId(format!("{}/{component}/{}", site.leader(), rollout_name(kind, name)))
-}
-
-fn rollout_name(kind: &str, name: &str) -> String {
-    format!("rolled-out-{}", step_name(kind, name))
+/// The step of the leader that opens a gate, where there is something to wait for.
+pub(crate) fn opener(site: &Site<'_>, component: &str, waits: impl Fn(&Host<'_>) -> bool) -> Option<StepId> {
+    let leader = site.hosts().find(|host| host.spec.name == site.leader()).filter(waits)?;
+    Some(StepId(format!("{}/{component}/{READY}", leader.spec.name)))
 }
 
 /// A check of an object.

@@ -326,16 +326,26 @@ fn gates_are_opened_by_steps_of_the_leader() {
         let text = |gate: &Gate| gate.steps.iter().map(ToString::to_string).collect();
         wished.gates.iter().map(|(name, gate)| (name.clone(), text(gate))).collect()
     };
-    let found = gates(&wished(""));
-    assert_eq!(found["network"], ["a/calico/nodes-ready"]);
-    let dns = ["a/coredns/rolled-out-deployment-coredns", "a/nodelocaldns/rolled-out-daemonset-nodelocaldns"];
-    assert_eq!(found["dns"], dns);
-    assert_eq!(gates(&wished(FULL))["dns"].len(), 4);
-    // What users install later cannot be waited for.
-    let found = gates(&wished("kube_network_plugin: cni"));
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["dns"]);
-    assert_eq!(found["dns"], ["a/nodelocaldns/rolled-out-daemonset-nodelocaldns"]);
-    assert!(gates(&wished("{kube_network_plugin: none, enable_nodelocaldns: false}")).is_empty());
+    for (vars, names) in [
+        ("", &["dns", "network"][..]),
+        (FULL, &["dns", "network"]),
+        // What users install later cannot be waited for; caches on nodes need no pod network.
+        ("kube_network_plugin: cni", &["dns"]),
+        ("{kube_network_plugin: none, enable_nodelocaldns: false}", &[]),
+        ("{dns_mode: none, enable_nodelocaldns: false}", &["network"]),
+    ] {
+        let wished = wished(vars);
+        let found = gates(&wished);
+        assert_eq!(found.keys().collect::<Vec<_>>(), names, "{vars}");
+        let expected = |name: &str| format!("a/{}/ready", if name == "dns" { "coredns" } else { name });
+        assert!(found.iter().all(|(name, steps)| *steps == [expected(name)]), "{found:?}");
+        assert_eq!(problems(&wished), [""; 0], "{vars}: every gate can open");
+        // All of DNS is waited for before its gate opens.
+        let place = |id: &str| wished.steps.iter().position(|step| step.id.as_str() == id);
+        if let Some(ready) = place("a/coredns/ready") {
+            assert!(place("a/nodelocaldns/rolled-out-daemonset-nodelocaldns").is_none_or(|at| at < ready));
+        }
+    }
 }
 
 #[test]
@@ -344,7 +354,7 @@ fn the_leader_is_a_control_plane_that_is_there() {
     let wished = wished_with("", &live, &BTreeMap::new());
     let with_objects = wished.steps.iter().filter(|step| matches!(step.resource, Resource::Object(_)));
     assert!(with_objects.map(|step| step.host.as_str()).all(|host| host == "b"));
-    assert_eq!(wished.gates["network"].steps, [StepId::from("b/calico/nodes-ready")]);
+    assert_eq!(wished.gates["network"].steps, [StepId::from("b/network/ready")]);
 }
 
 #[test]
@@ -370,6 +380,30 @@ fn hosts_that_are_down_are_not_waited_for() {
         seen += 1;
     }
     assert_eq!(seen, 3, "nodes, calico-node, nodelocaldns");
+}
+
+#[test]
+fn what_is_switched_off_goes_and_pools_of_addresses_stay() {
+    let prune = |vars: &str, id: &str| {
+        let wished = wished(vars);
+        let step = wished.steps.iter().find(|step| step.id.to_string() == id).unwrap();
+        let Resource::Prune(prune) = step.resource.clone() else { panic!("{id} is no prune") };
+        prune
+    };
+    let second = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "DaemonSet".into(),
+        namespace: Some("kube-system".into()),
+        name: "nodelocaldns-second".into(),
+    };
+    assert!(prune(FULL, "a/nodelocaldns/prune").keeps(&second));
+    assert!(!prune("", "a/nodelocaldns/prune").keeps(&second));
+    let typha = ObjectRef { kind: "Deployment".into(), name: "calico-typha".into(), ..second };
+    for (vars, is_kept) in [("", false), (FULL, true)] {
+        let prune = prune(vars, "a/calico/prune");
+        assert_eq!(prune.keeps(&typha), is_kept);
+        assert!(prune.kinds.iter().all(|kind| kind.kind != "IPPool"), "addresses of pods come from it");
+    }
 }
 
 #[test]
@@ -495,6 +529,6 @@ fn pods_are_made_anew_when_their_configuration_changes() {
 #[test]
 fn a_plan_with_a_gate_that_never_opens_would_be_found() {
     let mut wished = wished("");
-    wished.gates.get_mut("network").unwrap().steps = vec!["a/calico/no-such-step".into()];
+    wished.gates.get_mut("network").unwrap().steps = vec!["a/network/no-such-step".into()];
     assert!(problems(&wished).iter().any(|problem| problem.starts_with(&Rule::Names.to_string())));
 }

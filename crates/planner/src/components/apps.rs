@@ -25,21 +25,7 @@ pub fn applications(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Ap
     let mut out = Applications { gates: gates(site), ..Applications::default() };
     for host in site.hosts().filter(Host::is_node) {
         let mut chain = Chain::new(host);
-        network::wish(&mut chain);
-        if host.spec.name == site.leader() {
-            cluster_roles::wish(&mut chain);
-            common_crds::wish(&mut chain);
-            network::objects(&mut chain, manifests);
-            network::policy(&mut chain);
-            dns::wish(&mut chain);
-            metrics_server::wish(&mut chain);
-            // All pods are on their way now, whoever is waited for first.
-            network::wait(&mut chain);
-            dns::wait(&mut chain);
-            network::policy_wait(&mut chain);
-            metrics_server::wait(&mut chain);
-        }
-        network::wait_on_host(&mut chain);
+        wish(&mut chain, manifests);
         let (steps, refusals) = chain.finish();
         out.steps.extend(steps);
         out.refusals.extend(refusals);
@@ -47,9 +33,30 @@ pub fn applications(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Ap
     out
 }
 
+/// What a node gets behind its join: the pod network, and where cluster-wide steps are done everything that goes
+/// through the API server.
+pub(crate) fn wish(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) {
+    let host = chain.host;
+    network::wish(chain);
+    if host.spec.name == host.site.leader() {
+        cluster_roles::wish(chain);
+        common_crds::wish(chain);
+        network::objects(chain, manifests);
+        network::policy(chain);
+        dns::wish(chain);
+        metrics_server::wish(chain);
+        // All pods are on their way now, whoever is waited for first.
+        network::wait(chain);
+        dns::wait(chain);
+        network::policy_wait(chain);
+        metrics_server::wait(chain);
+    }
+    network::wait_on_host(chain);
+}
+
 /// The gates that steps of the pod network and of DNS open.
 pub(crate) fn gates(site: &Site<'_>) -> BTreeMap<String, Gate> {
     let all = [("network", network::ready(site)), ("dns", dns::ready(site))];
-    let some = all.into_iter().filter(|(_, steps): &(_, Vec<StepId>)| !steps.is_empty());
-    some.map(|(name, steps)| (name.to_owned(), Gate { steps, needs: Needs::All })).collect()
+    let gate = |step: StepId| Gate { steps: vec![step], needs: Needs::All };
+    all.into_iter().filter_map(|(name, step)| Some((name.to_owned(), gate(step?)))).collect()
 }

@@ -4,8 +4,6 @@
 //! manifests are left on hosts (APP-007, NET-031): what is there is compared with what is wished by the API server
 //! itself, and objects of an enabled component that are not wished any more go (APP-009).
 
-use std::collections::BTreeSet;
-
 use kubespray_resource::{
     Check, Digest, Object, ObjectKind, ObjectMust, ObjectRef, Probe, Prune, Resource, Step, StepId,
 };
@@ -17,6 +15,9 @@ use super::{Chain, Host, Site};
 
 /// Where everything of ours is.
 pub(crate) const NAMESPACE: &str = "kube-system";
+
+/// The name of steps that open gates.
+pub(crate) const READY: &str = "ready";
 
 /// How long pods may take to be there: slow registries are no failure.
 const ROLLOUT_S: u64 = 600;
@@ -54,37 +55,34 @@ fn step_name(kind: &str, name: &str) -> String {
     format!("{}-{}", kind.to_lowercase(), name.replace('/', "-"))
 }
 
-/// Removes objects of the component that are not among those applied so far; `kinds` may hold some that are
-/// wished only sometimes, as `(apiVersion, kind)`.
+/// Removes objects of the component of some kinds, as `(apiVersion, kind)`, that are not among those applied so far.
+/// Kinds that hold what would be lost, such as pools of addresses, are never to be named.
 pub(crate) fn prune(chain: &mut Chain<'_>, kinds: &[(&str, &str)]) {
     let component = chain.component;
-    let keep: Vec<ObjectRef> = chain
-        .steps
-        .iter()
-        .filter_map(|step| match &step.resource {
-            Resource::Object(object) if object.component == component => object.reference().ok(),
-            _ => None,
-        })
-        .collect();
-    let mut all: BTreeSet<ObjectKind> = keep
-        .iter()
-        .map(|object| ObjectKind { api_version: object.api_version.clone(), kind: object.kind.clone() })
-        .collect();
-    all.extend(kinds.iter().map(|(api_version, kind)| ObjectKind {
+    let is_of_kinds =
+        |object: &ObjectRef| kinds.contains(&(object.api_version.as_str(), object.kind.as_str()));
+    let wished = chain.steps.iter().filter_map(|step| match &step.resource {
+        Resource::Object(object) if object.component == component => object.reference().ok(),
+        _ => None,
+    });
+    let keep = wished.filter(is_of_kinds).collect();
+    let kinds = kinds.iter().map(|(api_version, kind)| ObjectKind {
         api_version: (*api_version).to_owned(),
         kind: (*kind).to_owned(),
-    }));
-    let kubeconfig = kubeconfig(&chain.host);
-    let kinds = all.into_iter().collect();
-    chain.add(
-        "prune",
-        Prune { kubeconfig, component: component.to_owned(), kinds, keep, timeout_s: DELETE_S },
-    );
+    });
+    let (kubeconfig, component) = (kubeconfig(&chain.host), component.to_owned());
+    let prune = Prune { kubeconfig, component, kinds: kinds.collect(), keep, timeout_s: DELETE_S };
+    chain.add("prune", prune);
 }
 
 /// Waits until the pods of a `Deployment` or `DaemonSet` are there. Pods of hosts that are known to be down are
 /// not waited for.
 pub(crate) fn rolled_out(chain: &mut Chain<'_>, kind: &str, name: &str) {
+    rolled_out_as(chain, &format!("rolled-out-{}", step_name(kind, name)), kind, name);
+}
+
+/// The same, as a step of another name.
+pub(crate) fn rolled_out_as(chain: &mut Chain<'_>, step: &str, kind: &str, name: &str) {
     let missing = if kind == "DaemonSet" { absent_nodes(chain.host.site) } else { 0 };
     let object = ObjectRef {
         api_version: "apps/v1".into(),
@@ -94,16 +92,13 @@ pub(crate) fn rolled_out(chain: &mut Chain<'_>, kind: &str, name: &str) {
     };
     let title = format!("{object} is there with all its pods");
     let check = check_object(chain, title, object, ObjectMust::RolledOut { missing }, ROLLOUT_S);
-    chain.add(rollout_name(kind, name), check);
+    chain.add(step, check);
 }
 
-/// The step of [`rolled_out`].
-pub(crate) fn rollout_id(site: &Site<'_>, component: &str, kind: &str, name: &str) -> StepId {
-    StepId(format!("{}/{component}/{}", site.leader(), rollout_name(kind, name)))
-}
-
-fn rollout_name(kind: &str, name: &str) -> String {
-    format!("rolled-out-{}", step_name(kind, name))
+/// The step of the leader that opens a gate, where there is something to wait for.
+pub(crate) fn opener(site: &Site<'_>, component: &str, waits: impl Fn(&Host<'_>) -> bool) -> Option<StepId> {
+    let leader = site.hosts().find(|host| host.spec.name == site.leader()).filter(waits)?;
+    Some(StepId(format!("{}/{component}/{READY}", leader.spec.name)))
 }
 
 /// A check of an object.

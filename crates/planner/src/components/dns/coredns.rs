@@ -47,8 +47,23 @@ pub(super) fn wish(chain: &mut Chain<'_>, suffixes: &[String]) {
             apply(chain, budget(&host, suffix));
         }
     }
-    // The autoscaler's own `ConfigMap` is made by itself, and users change it (APP-033): it is not ours.
-    prune(chain, &[("policy/v1", "PodDisruptionBudget")]);
+}
+
+/// Removes what is not wished any more. The autoscaler's own `ConfigMap` is made by itself, and users change it
+/// (APP-033): it is not ours.
+pub(super) fn clean(chain: &mut Chain<'_>) {
+    let roles = "rbac.authorization.k8s.io/v1";
+    prune(
+        chain,
+        &[
+            ("apps/v1", "Deployment"),
+            ("policy/v1", "PodDisruptionBudget"),
+            ("v1", "Service"),
+            ("v1", "ServiceAccount"),
+            (roles, "ClusterRole"),
+            (roles, "ClusterRoleBinding"),
+        ],
+    );
 }
 
 /// A Corefile and, where there are any, hosts.

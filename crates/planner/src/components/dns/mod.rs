@@ -14,7 +14,7 @@ use kubespray_spec::Json;
 use kubespray_spec::choices::DnsMode;
 
 use self::corefile::ExternalZone;
-use super::objects::{has_pod_network, rolled_out, rollout_id};
+use super::objects::{READY, has_pod_network, opener, rolled_out, rolled_out_as};
 use super::{Chain, Host, Site};
 
 const CORE_DNS: &str = "coredns";
@@ -35,35 +35,48 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     coredns::etcd_metrics(chain);
 }
 
-/// Waits until it answers.
+/// Waits until it answers; then what is not wished any more goes, which nobody asks now. To be called with the chain
+/// that [`wish`] was called with.
 pub(crate) fn wait(chain: &mut Chain<'_>) {
     let host = chain.host;
-    for (component, kind, name) in workloads(&host) {
+    let mut workloads = workloads(&host);
+    let last = workloads.pop();
+    for (component, kind, name) in workloads {
         chain.begin("apps", component);
         rolled_out(chain, kind, &name);
     }
+    if let Some((_, kind, name)) = last {
+        chain.begin("apps", CORE_DNS);
+        rolled_out_as(chain, READY, kind, &name);
+    }
+    if host.settings().dns.enable_nodelocaldns {
+        chain.begin("apps", NODE_LOCAL);
+        nodelocal::clean(chain);
+    }
+    if !suffixes(&host).is_empty() {
+        chain.begin("apps", CORE_DNS);
+        coredns::clean(chain);
+    }
 }
 
-/// The steps that open the gate `dns`, all of which are needed; none where there is nothing to wait for.
-pub(crate) fn ready(site: &Site<'_>) -> Vec<StepId> {
-    let Some(host) = site.hosts().find(|host| host.spec.name == site.leader()) else { return Vec::new() };
-    let workloads = workloads(&host).into_iter();
-    workloads.map(|(component, kind, name)| rollout_id(site, component, kind, &name)).collect()
+/// The step that opens the gate `dns`; none where there is nothing to wait for.
+pub(crate) fn ready(site: &Site<'_>) -> Option<StepId> {
+    opener(site, CORE_DNS, |host| !workloads(host).is_empty())
 }
 
 /// Component, kind and name of what can run and is waited for.
 fn workloads(host: &Host<'_>) -> Vec<(&'static str, &'static str, String)> {
     let dns = &host.settings().dns;
     let mut all = Vec::new();
-    if has_pod_network(host) {
-        let of_cluster = suffixes(host).into_iter();
-        all.extend(of_cluster.map(|suffix| (CORE_DNS, "Deployment", format!("{CORE_DNS}{suffix}"))));
-    }
     if dns.enable_nodelocaldns {
         all.push((NODE_LOCAL, "DaemonSet", NODE_LOCAL.to_owned()));
         if dns.enable_nodelocaldns_secondary {
             all.push((NODE_LOCAL, "DaemonSet", nodelocal::SECOND.to_owned()));
         }
+    }
+    if has_pod_network(host) {
+        let of_cluster = suffixes(host).into_iter();
+        all.extend(of_cluster.map(|suffix| (CORE_DNS, "Deployment", format!("{CORE_DNS}{suffix}"))));
     }
     all
 }

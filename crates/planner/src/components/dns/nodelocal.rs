@@ -42,7 +42,11 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
     if dns.enable_nodelocaldns_secondary {
         apply(chain, daemon_set(&host, second, &checksum, true));
     }
-    prune(chain, &[]);
+}
+
+/// Removes what is not wished any more.
+pub(super) fn clean(chain: &mut Chain<'_>) {
+    prune(chain, &[("apps/v1", "DaemonSet")]);
 }
 
 /// The DNS servers of the cluster.

@@ -42,13 +42,13 @@ pub(super) fn objects(chain: &mut Chain<'_>) {
     for architecture in architectures(&host) {
         apply(chain, daemon_set(&host, settings, &architecture, &checksum));
     }
-    prune(chain, &[]);
 }
 
 pub(super) fn wait(chain: &mut Chain<'_>) {
     for architecture in architectures(&chain.host) {
         rolled_out(chain, "DaemonSet", &name(&architecture));
     }
+    prune(chain, &[("apps/v1", "DaemonSet")]);
 }
 
 /// Containers can be made only when the file is there, a moment after the node is ready.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use kubespray_resource::StepId;
 use kubespray_spec::choices::NetworkPlugin;
 
-use super::objects::{has_pod_network, nodes_ready, text_of};
+use super::objects::{READY, has_pod_network, nodes_ready, opener, text_of};
 use super::{Chain, Host, Site};
 
 /// Where container engines look for the programs of plugins; the basic ones are a component of their own.
@@ -21,9 +21,6 @@ const PROGRAMS: &str = "/opt/cni/bin";
 
 /// Where they look for lists of plugins to call.
 const LISTS: &str = "/etc/cni/net.d";
-
-/// The step that waits for nodes.
-const NODES_READY: &str = "nodes-ready";
 
 fn plugin(host: &Host<'_>) -> NetworkPlugin {
     host.settings().network.kube_network_plugin
@@ -78,17 +75,18 @@ pub(crate) fn objects(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String
     }
 }
 
-/// Waits until all nodes that can be reached have a network; to be done where cluster-wide steps are done, when
-/// all nodes have joined.
+/// Waits until all nodes that can be reached have a network, and removes what is not wished any more; to be done where
+/// cluster-wide steps are done, when all nodes have joined, with the chain that [`objects`] was called with.
 pub(crate) fn wait(chain: &mut Chain<'_>) {
     let host = chain.host;
     if !has_pod_network(&host) {
         return;
     }
-    chain.begin("network", component(plugin(&host)));
+    chain.begin("network", "network");
     let nodes = host.site.hosts().filter(Host::is_node).map(|host| host.spec.node_name.clone()).collect();
     let check = nodes_ready(chain, nodes);
-    chain.add(NODES_READY, check);
+    chain.add(READY, check);
+    chain.begin("network", component(plugin(&host)));
     match plugin(&host) {
         NetworkPlugin::Calico => calico::wait(chain),
         NetworkPlugin::Flannel => flannel::wait(chain),
@@ -126,10 +124,7 @@ pub(crate) fn policy_wait(chain: &mut Chain<'_>) {
     }
 }
 
-/// The steps that open the gate `network`; none where users bring a network later.
-pub(crate) fn ready(site: &Site<'_>) -> Vec<StepId> {
-    let leader = site.hosts().find(|host| host.spec.name == site.leader());
-    let leader = leader.filter(has_pod_network);
-    let id = |host: Host<'_>| format!("{}/{}/{NODES_READY}", host.spec.name, component(plugin(&host)));
-    leader.map(|host| StepId(id(host))).into_iter().collect()
+/// The step that opens the gate `network`; none where users bring a network later.
+pub(crate) fn ready(site: &Site<'_>) -> Option<StepId> {
+    opener(site, "network", has_pod_network)
 }

@@ -120,6 +120,15 @@ pub(super) fn objects(chain: &mut Chain<'_>) {
         typha::wish(chain, settings);
     }
     apply(chain, node::daemon_set(&host, settings, &checksum));
+}
+
+pub(super) fn wait(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    if host.settings().calico.as_ref().is_some_and(|settings| settings.typha_enabled) {
+        rolled_out(chain, "Deployment", typha::NAME);
+    }
+    rolled_out(chain, "DaemonSet", node::NAME);
+    // Typha is asked by nodes until their pods are new.
     prune(
         chain,
         &[
@@ -129,14 +138,6 @@ pub(super) fn objects(chain: &mut Chain<'_>) {
             (API, "BGPPeer"),
         ],
     );
-}
-
-pub(super) fn wait(chain: &mut Chain<'_>) {
-    let host = chain.host;
-    if host.settings().calico.as_ref().is_some_and(|settings| settings.typha_enabled) {
-        rolled_out(chain, "Deployment", typha::NAME);
-    }
-    rolled_out(chain, "DaemonSet", node::NAME);
 }
 
 /// The variables of the endpoint, for all containers that need them.

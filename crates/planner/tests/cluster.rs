@@ -33,7 +33,7 @@ fn wishes(vars: &str) -> Wishes {
         })
         .collect();
     let spec = spec(HOSTS, vars, &facts);
-    cluster(&Site { spec: &spec, facts: &facts, live: &Live::default() }).unwrap()
+    cluster(&Site { spec: &spec, facts: &facts, live: &Live::default() }, &BTreeMap::new()).unwrap()
 }
 
 #[test]
@@ -55,6 +55,7 @@ fn who_is_locked_who_takes_turns_and_who_may_fail() {
             .collect();
         let expected = [
             ("control-plane", "c2 c1".to_owned(), 1),
+            ("engine", "c2 c1 w1 w2 w3 w4 w5".to_owned(), at_once),
             ("etcd", "e2 e1 c1".to_owned(), 1),
             ("workers", "w1 w2 w3 w4 w5".to_owned(), at_once),
         ];
@@ -82,16 +83,20 @@ fn the_phases_of_a_host_are_in_their_order() {
         phases.dedup();
         phases.join(" ")
     };
+    let begin = "bootstrap_os preinstall container-engine download";
+    let applications = "network cluster-roles network policy-controller apps network apps policy-controller";
     assert_eq!(
         phases("c2"),
-        "bootstrap_os preinstall etcd node control-plane kubeadm control-plane kubeadm node-label resolvconf"
+        format!(
+            "{begin} etcd network node control-plane kubeadm control-plane kubeadm {applications} node-label resolvconf"
+        )
     );
     assert_eq!(
         phases("c1"),
-        "bootstrap_os preinstall etcd node control-plane kubeadm control-plane resolvconf"
+        format!("{begin} etcd network node control-plane kubeadm control-plane network resolvconf")
     );
-    assert_eq!(phases("e1"), "bootstrap_os preinstall etcd");
-    assert_eq!(phases("w1"), "bootstrap_os preinstall node kubeadm resolvconf");
+    assert_eq!(phases("e1"), "bootstrap_os preinstall download etcd");
+    assert_eq!(phases("w1"), format!("{begin} network node kubeadm network resolvconf"));
 }
 
 #[test]
@@ -99,7 +104,6 @@ fn a_plan_for_bare_hosts_keeps_all_rules() {
     for vars in [
         "",
         "etcd_events_cluster_enabled: true",
-        "calico_datastore: etcd",
         "{http_proxy: 'http://proxy:3128', ntp_enabled: true, ntp_manage_config: true}",
     ] {
         let wishes = wishes(vars);

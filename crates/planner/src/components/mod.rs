@@ -3,10 +3,10 @@
 //! A component is a function from what is known ([`Site`]) to steps. It decides everything here, from
 //! the specification and facts; nothing is decided when the steps are done.
 
-mod apps;
+pub(crate) mod apps;
 mod bootstrap;
 mod cluster_roles;
-mod cni;
+pub(crate) mod cni;
 mod common_crds;
 pub(crate) mod control_plane;
 mod dns;
@@ -198,15 +198,20 @@ pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
     let (mut steps, mut refusals) = (Vec::new(), Vec::new());
     for host in site.hosts() {
         let mut chain = Chain::new(host);
-        engine::wish(&mut chain);
-        downloads::wish(&mut chain);
-        images::wish(&mut chain);
+        equip(&mut chain);
         cni::wish(&mut chain);
         let (own, refused) = chain.finish();
         steps.extend(own);
         refusals.extend(refused);
     }
     (steps, refusals)
+}
+
+/// The container engine, and everything that is fetched before a cluster is touched.
+pub(crate) fn equip(chain: &mut Chain<'_>) {
+    engine::wish(chain);
+    downloads::wish(chain);
+    images::wish(chain);
 }
 
 /// The secrets that steps of these components name, as they stand in files.

@@ -2,17 +2,22 @@
 //!
 //! Each host goes its own way and waits for others only where something depends on them (LIFE-170 to LIFE-180).
 
+use std::collections::BTreeMap;
+
 use super::rules::{gates, lock_hosts, members_before_control_planes, policy, wait_for_dns};
 use crate::Wishes;
 use crate::components::{
-    Chain, Host, PlanningError, Site, begin, control_plane, etcd, join, kubelet, load_balancer, resolvers,
+    Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, equip, etcd, join, kubelet,
+    load_balancer, resolvers,
 };
 
-/// What a cluster wishes of all its hosts whose facts are known; or everything that cannot be planned.
-pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
+/// What a cluster wishes of all its hosts whose facts are known; or everything that cannot be planned. `manifests` are
+/// the documents that users bring as their own network plugin: the names in `custom_cni_manifests` with the texts that
+/// they stand for.
+pub fn cluster(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<Wishes, Vec<PlanningError>> {
     let (mut steps, mut refusals) = (Vec::new(), Vec::new());
     for host in site.hosts() {
-        let (own, refused) = chain(host).finish();
+        let (own, refused) = chain(host, manifests).finish();
         steps.extend(own);
         refusals.extend(refused);
     }
@@ -20,6 +25,7 @@ pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
         return Err(refusals);
     }
     let mut gates = gates(site, &steps);
+    gates.extend(apps::gates(site));
     members_before_control_planes(&mut gates, &mut steps);
     wait_for_dns(&gates, &mut steps);
     Ok(Wishes {
@@ -34,15 +40,19 @@ pub fn cluster(site: &Site<'_>) -> Result<Wishes, Vec<PlanningError>> {
 
 /// The way of one host: bootstrap, preinstall; container engine, downloads, images; etcd; node, control plane, join;
 /// network, applications; at last the resolvers that need the cluster's DNS.
-fn chain(host: Host<'_>) -> Chain<'_> {
+fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> {
     let mut chain = Chain::new(host);
     begin(&mut chain);
+    equip(&mut chain);
     etcd::wish(&mut chain);
     if host.is_node() {
+        cni::wish(&mut chain);
         load_balancer::wish(&mut chain);
         kubelet::wish(&mut chain);
         control_plane::wish(&mut chain);
         join::wish(&mut chain);
+        apps::wish(&mut chain, manifests);
+        // It waits for the joins of all, which need not wait for the network.
         join::nodes(&mut chain);
         resolvers::wish(&mut chain, resolvers::Pass::Late);
     }

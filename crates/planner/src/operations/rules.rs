@@ -78,10 +78,13 @@ pub(super) fn policy(site: &Site<'_>) -> Policy {
         .cloned()
         .collect();
     let at_once = serial(operations.serial.as_deref(), workers.len());
+    let nodes: Vec<String> = spec.groups.control_plane.iter().chain(&workers).cloned().collect();
     let one_by_one = |hosts: Vec<String>| Rollout { hosts, max_unavailable: 1, canaries: 0 };
     let rollouts = [
         (etcd::ROLLOUT, one_by_one(etcd::turns(site))),
         ("control-plane", one_by_one(control_plane_order(site).into_iter().map(str::to_owned).collect())),
+        // Containers go on while their engine restarts.
+        ("engine", Rollout { hosts: nodes, max_unavailable: at_once, canaries: 0 }),
         ("workers", Rollout { hosts: workers, max_unavailable: at_once, canaries: 0 }),
     ];
     // LIFE-243.

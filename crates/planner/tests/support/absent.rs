@@ -63,6 +63,12 @@ pub fn absent(resource: &Resource) -> State {
         Resource::Object(_) => State::Object(r::ObjectState::Unknown("there is no cluster".into())),
         Resource::NodeState(_) => State::NodeState(r::NodeSeen::Unknown("there is no cluster".into())),
         Resource::Selinux(_) => State::Selinux(r::SelinuxState { live: None, kept: None }),
+        Resource::Image(_) => {
+            State::Image(r::ImageState { id: None, problem: Some("no engine answers".into()) })
+        }
+        Resource::ObjectAbsent(_) => State::ObjectAbsent(r::ObjectAbsentState::Unknown("no cluster".into())),
+        Resource::Prune(_) => State::Prune(r::PruneState::Unknown("no cluster".into())),
+        Resource::Drain(_) => State::Drain(r::DrainState::Unknown("no cluster".into())),
         other => panic!("what is `{}` when it is not there?", other.title()),
     }
 }

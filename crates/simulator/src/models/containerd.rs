@@ -73,10 +73,13 @@ pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Ou
 fn described(reference: &str) -> Value {
     let digest = Digest::of(reference.as_bytes());
     let id = format!("sha256:{}", digest.as_str());
-    match reference.contains('@') {
-        true => json!({"id": id, "repoTags": [], "repoDigests": [reference], "size": "9"}),
-        false => json!({"id": id, "repoTags": [reference], "repoDigests": [], "size": "9"}),
+    let (mut tags, mut digests) = (Vec::new(), Vec::new());
+    if reference.contains('@') {
+        digests.push(reference);
+    } else {
+        tags.push(reference);
     }
+    json!({"id": id, "repoTags": tags, "repoDigests": digests, "size": "9"})
 }
 
 fn pull(host: &SimHost, reference: &str, spawn: &Spawn) -> Result<Output, HostError> {

@@ -16,9 +16,9 @@ const LATE_US: u64 = 5_000_000;
 fn answers(site: &mut Site, from: Viewer, url: &str) -> Option<(Running, Vec<Running>)> {
     let is_local = url.contains("//127.0.0.1:") || url.contains("//localhost:");
     let all = running(site);
-    let found = all.into_iter().find(|member| match is_local {
-        true => member.host == from.number && member.listens_on_loopback && url.ends_with(":2379"),
-        false => member.client_urls.iter().any(|of| of == url),
+    let found = all.into_iter().find(|member| {
+        let is_own = member.host == from.number && member.listens_on_loopback && url.ends_with(":2379");
+        (is_local && is_own) || member.client_urls.iter().any(|of| of == url)
     })?;
     let up = answering(site, found.cluster, from);
     let found = up.iter().find(|member| member.member == found.member)?.clone();
@@ -154,7 +154,7 @@ fn members(
             let gone = cluster.members.get(at).filter(|gone| !gone.learner).map(|gone| gone.id);
             if let Some(gone) = gone {
                 let left = well - usize::from(is_up(gone));
-                if all > 1 && left * 2 <= all - 1 {
+                if all > 1 && left * 2 < all {
                     return failed(
                         "Error: etcdserver: re-configuration failed due to not enough started members",
                     );
@@ -195,7 +195,7 @@ fn status(host: &SimHost, from: Viewer, urls: &[&str], ca: &str) -> Result<Outpu
         let answer = answers(&mut host.site.borrow_mut(), from, url).filter(|(member, _)| member.ca == ca);
         let Some((member, up)) = answer else {
             out.status = Some(1);
-            out.stderr.push_str(&format!("Failed to get the status of endpoint {url} ({LATE})\n"));
+            out.stderr.extend([format!("Failed to get the status of endpoint {url} ({LATE})\n")]);
             continue;
         };
         let site = host.site.borrow();

@@ -217,7 +217,8 @@ impl Work<'_> {
         if found.is_empty() {
             return None;
         }
-        let lines: String = found.iter().map(|(name, why)| format!("\t[ERROR {name}]: {why}\n")).collect();
+        let lines =
+            found.iter().map(|(name, why)| format!("\t[ERROR {name}]: {why}\n")).collect::<Vec<_>>().concat();
         Some(failed(format!(
             "[preflight] Some fatal errors occurred:\n{lines}error: error execution phase preflight: [preflight] Some fatal errors occurred\n"
         )))
@@ -259,9 +260,9 @@ impl Work<'_> {
             let mut text =
                 format!("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - command:\n    - {name}\n");
             if name == "kube-apiserver" {
-                text.push_str(&format!("    - --etcd-servers={urls}\n    - --client-ca-file={authority}\n"));
+                text.extend([format!("    - --etcd-servers={urls}\n    - --client-ca-file={authority}\n")]);
             }
-            text.push_str(&format!("    image: {repository}/{name}:{version}\n"));
+            text.extend([format!("    image: {repository}/{name}:{version}\n")]);
             (format!("{FOLDER}/manifests/{name}.yaml"), text)
         });
         self.write(&files, true)
@@ -336,9 +337,9 @@ impl Work<'_> {
         let folder = self.certificates();
         let fresh = self.host.inner.borrow().effects;
         let name = self.host.inner.borrow().name.clone();
-        let made = |file: &&str| (format!("{folder}/{file}"), format!("{file} of {name} {fresh}\n"));
-        self.write(&SHARED.iter().map(|file| made(&file)).collect::<Vec<_>>(), false)?;
-        self.write(&OWN.iter().map(|file| made(&file)).collect::<Vec<_>>(), false)?;
+        let made = |file: &str| (format!("{folder}/{file}"), format!("{file} of {name} {fresh}\n"));
+        self.write(&SHARED.iter().map(|file| made(file)).collect::<Vec<_>>(), false)?;
+        self.write(&OWN.iter().map(|file| made(file)).collect::<Vec<_>>(), false)?;
         let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
         self.kubeconfigs(&["admin", "super-admin", "kubelet"], &self.endpoint())?;
         self.kubeconfigs(&["controller-manager", "scheduler"], &own)?;
@@ -466,7 +467,7 @@ impl Work<'_> {
                     text = text
                         .lines()
                         .filter(|line| !line.contains("- --"))
-                        .map(|line| format!("{line}\n"))
+                        .flat_map(|line| [line, "\n"])
                         .collect();
                 }
                 self.write(&[(format!("{FOLDER}/manifests/{component}.yaml"), text)], true)?;

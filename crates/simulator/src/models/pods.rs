@@ -74,15 +74,16 @@ fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
     let (name, namespace) = (words(&workload, "/metadata/name"), words(&workload, "/metadata/namespace"));
     let nodes = nodes(store, is_daemon);
     let replicas = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
-    let wanted: Vec<(String, String)> = match is_daemon {
-        true => nodes.iter().map(|node| (format!("{name}-{node}"), node.clone())).collect(),
-        false => (0..replicas.min(100))
+    let wanted: Vec<(String, String)> = if is_daemon {
+        nodes.iter().map(|node| (format!("{name}-{node}"), node.clone())).collect()
+    } else {
+        (0..replicas.min(100))
             .filter_map(|number| {
                 // Members of a set of nodes change; those that run stay where they are.
                 let at = usize::try_from(number).unwrap_or(0) % nodes.len().max(1);
                 Some((format!("{name}-{number}"), nodes.get(at)?.clone()))
             })
-            .collect(),
+            .collect()
     };
     for (pod, node) in &wanted {
         if store.get("v1", "Pod", namespace, pod).is_some() {
@@ -116,13 +117,14 @@ fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
     let changed = store.changed_us.get(&key_of(&workload)).copied().unwrap_or(now);
     let ready = if changed + READY_US <= now { ready } else { 0 };
     let generation = workload.pointer("/metadata/generation").cloned().unwrap_or(json!(1));
-    let status = match is_daemon {
-        true => json!({"observedGeneration": generation, "desiredNumberScheduled": nodes.len(),
+    let status = if is_daemon {
+        json!({"observedGeneration": generation, "desiredNumberScheduled": nodes.len(),
             "currentNumberScheduled": nodes.len(), "updatedNumberScheduled": ready, "numberReady": ready,
-            "numberAvailable": ready, "numberUnavailable": nodes.len().saturating_sub(ready)}),
-        false => json!({"observedGeneration": generation, "replicas": wanted.len(), "updatedReplicas": ready,
+            "numberAvailable": ready, "numberUnavailable": nodes.len().saturating_sub(ready)})
+    } else {
+        json!({"observedGeneration": generation, "replicas": wanted.len(), "updatedReplicas": ready,
             "readyReplicas": ready, "availableReplicas": ready,
-            "conditions": [{"type": "Available", "status": if ready as u64 >= replicas {"True"} else {"False"}}]}),
+            "conditions": [{"type": "Available", "status": if ready as u64 >= replicas {"True"} else {"False"}}]})
     };
     if let Some(object) = store.objects.get_mut(&key_of(&workload)) {
         set(object, &["status"], status);

@@ -15,7 +15,8 @@ const LOCK: &str = "/var/lib/kubespray/lock";
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`.
+    /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`,
+    /// `etcd-quorum`.
     pub rule: &'static str,
     /// How.
     pub what: String,
@@ -31,6 +32,7 @@ pub struct Violation {
 /// - `twice`: no step of a run changes something twice, unless its host lost its power in between.
 /// - `takeover`: once a newer connection has begun a step on a host, helpers of older ones begin none.
 /// - `ends`: every run ends.
+/// - `etcd-quorum`: no run stops a member of etcd that its cluster cannot spare.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     violations: Vec<Violation>,

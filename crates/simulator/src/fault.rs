@@ -113,6 +113,7 @@ impl World {
                     let Some(at) = self.index.get(&host).copied() else { continue };
                     if let Some(machine) = self.machines.get_mut(at) {
                         machine.is_cut = is_cut;
+                        machine.tell_host(self.now_us);
                     }
                     if is_cut {
                         self.links_break(at, NOTICED_US, SILENCE_US);
@@ -138,6 +139,7 @@ impl World {
             machine.on_at_us = machine.on_at_us.min(self.now_us);
             machine.is_cut = false;
             machine.bad_uploads = 0;
+            machine.tell_host(self.now_us);
             let mut inner = machine.host.inner.borrow_mut();
             inner.trap = None;
             inner.disk_full = false;

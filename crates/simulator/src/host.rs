@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use kubespray_node::{Fetch, Host, HostError, Metadata, Output, Spawn};
+use kubespray_node::{Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn};
 use kubespray_resource::wire::Apply;
 use kubespray_resource::{
     Address, Digest, Facts, FileSystem, Interface, Mode, OperatingSystem, Owner, PathKind,
@@ -13,6 +13,7 @@ use kubespray_resource::{
 
 use crate::boot::boot;
 use crate::files::{Entry, Files, Node};
+use crate::models::{self, Site};
 
 /// Where the helper keeps its own things.
 pub(crate) const BASE: &str = "/var/lib/kubespray";
@@ -76,13 +77,24 @@ pub(crate) struct Inner {
     pub(crate) applying: Option<Applying>,
     /// Effects that no journal told of before.
     pub(crate) unannounced: Vec<String>,
+    /// It is off before this moment.
+    pub(crate) off_until_us: u64,
+    /// Nothing gets through to it.
+    pub(crate) is_cut: bool,
+    /// When it went off or was cut last.
+    pub(crate) away_since_us: u64,
+    /// Waiting gives way to others: a helper that waits is stopped, and goes on later from its beginning.
+    pub(crate) gives_way: bool,
+    /// How long it wants to wait, in microseconds.
+    pub(crate) waits_us: Option<u64>,
 }
 
 /// A host in memory: files, packages, units, modules, kernel parameters, users. Everything that changes it is
 /// counted as an effect, and it can die before any of them.
 #[derive(Debug)]
 pub struct SimHost {
-    pub(crate) inner: RefCell<Inner>,
+    pub(crate) inner: Rc<RefCell<Inner>>,
+    pub(crate) site: Rc<RefCell<Site>>,
 }
 
 impl SimHost {
@@ -97,13 +109,25 @@ impl SimHost {
         }
         file(&mut inner, "/etc/hostname", &format!("{name}\n"));
         boot(&mut inner);
-        Self { inner: RefCell::new(inner) }
+        Self::of(inner)
+    }
+
+    fn of(inner: Inner) -> Self {
+        let host = Self { inner: Rc::new(RefCell::new(inner)), site: Rc::default() };
+        host.site.borrow_mut().attach(&host);
+        host
+    }
+
+    /// Puts it beside others.
+    pub(crate) fn move_to(&mut self, site: &Rc<RefCell<Site>>) {
+        self.site = Rc::clone(site);
+        site.borrow_mut().attach(self);
     }
 
     /// A host that is as this one but for its name. What both have in common takes memory once.
     pub(crate) fn copy(&self, name: &str, number: u16) -> Self {
         let inner = Inner { name: name.to_owned(), number, ..self.inner.borrow().clone() };
-        Self { inner: RefCell::new(inner) }
+        Self::of(inner)
     }
 
     /// How many effects there were so far.
@@ -170,6 +194,8 @@ impl SimHost {
         inner.spent_us = 0;
         inner.is_cancelled = is_cancelled;
         inner.is_caught = false;
+        inner.gives_way = false;
+        inner.waits_us = None;
         inner.applying = apply.map(|apply| Applying {
             step: apply.step.to_string(),
             journal: format!("{BASE}/journal/{}.jsonl", apply.run),
@@ -191,7 +217,7 @@ impl SimHost {
         boot(&mut inner);
     }
 
-    fn alive(&self, cost_us: u64) -> Result<std::cell::RefMut<'_, Inner>, HostError> {
+    pub(crate) fn alive(&self, cost_us: u64) -> Result<std::cell::RefMut<'_, Inner>, HostError> {
         let mut inner = self.inner.borrow_mut();
         if inner.is_caught {
             return Err(HostError::Gone);
@@ -201,7 +227,7 @@ impl SimHost {
     }
 
     /// The world is about to be changed.
-    fn effect(&self, path: &str, cost_us: u64) -> Result<std::cell::RefMut<'_, Inner>, HostError> {
+    pub(crate) fn effect(&self, path: &str, cost_us: u64) -> Result<std::cell::RefMut<'_, Inner>, HostError> {
         let mut inner = self.alive(0)?;
         inner.spent_us += cost_us * inner.disk_factor;
         inner.effects += 1;
@@ -443,20 +469,45 @@ impl Host for SimHost {
     }
 
     fn run(&self, spawn: &Spawn) -> Result<Output, HostError> {
+        if let Some(output) = models::run(self, spawn) {
+            return output;
+        }
         let words: Vec<&str> = spawn.argv.iter().map(String::as_str).collect();
+        if let ["systemctl", "stop" | "restart", "--", unit] = words.as_slice() {
+            drop(self.alive(0)?);
+            models::may_stop(self, unit);
+        }
         let changes = crate::programs::changes(&words);
         let program = words.first().copied().unwrap_or_default();
         let mut inner = if changes { self.effect(program, 20_000)? } else { self.alive(4_000)? };
-        crate::programs::run(&mut inner, &words, spawn.stdin.as_deref().unwrap_or_default())
+        let output = crate::programs::run(&mut inner, &words, spawn.stdin.as_deref().unwrap_or_default())?;
+        drop(inner);
+        if let ["systemctl", "start" | "restart", "--", unit] = words.as_slice()
+            && output.is_success()
+            && let Err(why) = models::started(self, unit)
+        {
+            if let Some(unit) = self.inner.borrow_mut().units.get_mut(*unit) {
+                unit.active = false;
+            }
+            let stderr = format!("Job for {unit} failed: {why}\n");
+            return Ok(Output { status: Some(1), stdout: String::new(), stderr });
+        }
+        Ok(output)
     }
 
     fn connect(&self, address: &str, _: Duration) -> Result<Duration, HostError> {
         self.alive(1_000)?;
+        if models::connects(self, address) {
+            return Ok(Duration::from_millis(1));
+        }
         Err(HostError::Unreachable { what: format!("`{address}`"), why: "connection refused".into() })
     }
 
     fn connect_socket(&self, path: &str) -> Result<(), HostError> {
         self.alive(LOOK_US)?;
+        if models::has_socket(self, path) {
+            return Ok(());
+        }
         Err(HostError::Unreachable { what: format!("`{path}`"), why: "connection refused".into() })
     }
 
@@ -501,7 +552,18 @@ impl Host for SimHost {
         inner.clock_us + inner.spent_us
     }
 
+    fn http(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, HostError> {
+        models::http(self, request)
+    }
+
     fn sleep(&self, time: Duration) -> Result<(), HostError> {
+        if self.inner.borrow().gives_way && !self.is_cancelled() {
+            let mut inner = self.alive(0)?;
+            inner.waits_us = Some(time.as_micros() as u64);
+            // All that is tried from here on fails as for a dead helper.
+            inner.is_caught = true;
+            return Err(HostError::Gone);
+        }
         self.alive(time.as_micros() as u64)?;
         if self.is_cancelled() { Err(HostError::Cancelled) } else { Ok(()) }
     }

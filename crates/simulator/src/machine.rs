@@ -23,6 +23,8 @@ pub(crate) struct Machine {
     pub(crate) power_losses: u64,
     /// How long it takes to boot, in microseconds.
     pub(crate) boot_us: u64,
+    /// Since when a step waits for others.
+    pub(crate) waits_since_us: Option<u64>,
 }
 
 impl Machine {
@@ -38,6 +40,18 @@ impl Machine {
             newest_link: 0,
             power_losses: 0,
             boot_us: 0,
+            waits_since_us: None,
+        }
+    }
+
+    /// Lets the host know how it can be reached.
+    pub(crate) fn tell_host(&self, now_us: u64) {
+        let mut inner = self.host.inner.borrow_mut();
+        let was_away = inner.is_cut || inner.off_until_us > now_us;
+        inner.is_cut = self.is_cut;
+        inner.off_until_us = self.on_at_us;
+        if !was_away {
+            inner.away_since_us = now_us;
         }
     }
 

@@ -14,6 +14,8 @@ use crate::world::Happening;
 const LOGIN_US: u64 = 300_000;
 /// ssh gives up on a host that does not answer.
 const NO_ANSWER_US: u64 = 10_000_000;
+/// A step that waits for others is tried again for so long.
+const LONGEST_WAIT_US: u64 = 300_000_000;
 /// The transport notices a dead peer.
 pub(crate) const NOTICED_US: u64 = 15_000_000;
 /// A helper to which nobody speaks ends.
@@ -211,12 +213,33 @@ impl World {
             _ => None,
         };
         machine.host.begin(now, helper.is_cancelled, apply.as_ref());
+        let mut before = None;
+        if is_step && machine.host.site.borrow().is_used() {
+            let since = *machine.waits_since_us.get_or_insert(now);
+            let mut inner = machine.host.inner.borrow_mut();
+            // Whoever has waited for this long waits its own time to its end.
+            if now < since + LONGEST_WAIT_US {
+                before = Some((request.clone(), inner.clone()));
+                inner.gives_way = true;
+            }
+        }
         let mut replies = Vec::new();
         let host_clock = &machine.host;
         helper.session.answer(&machine.host, request, &mut |reply| {
             replies.push((host_clock.inner.borrow().spent_us, reply));
         });
         let spent_us = machine.host.inner.borrow().spent_us;
+        let waits_us = machine.host.inner.borrow().waits_us;
+        if let (Some(waits_us), Some((request, inner))) = (waits_us, before) {
+            *machine.host.inner.borrow_mut() = inner;
+            helper.inbox.push_front(request);
+            helper.free_at_us = now + spent_us + waits_us;
+            machine.applying_until_us = helper.free_at_us;
+            let at = helper.free_at_us;
+            self.put(at, Happening::Work { link });
+            return;
+        }
+        machine.waits_since_us = None;
         let caught = machine.host.caught();
         helper.free_at_us = now + spent_us;
         if is_step {
@@ -231,6 +254,9 @@ impl World {
         }
         if let Some(apply) = &apply {
             let losses = machine.power_losses;
+            for what in std::mem::take(&mut self.site.borrow_mut().quorum_taken) {
+                self.checks.broken("etcd-quorum", what);
+            }
             self.checks.step(&self.machines, host, apply, &replies, losses);
         }
         for (after_us, reply) in replies {
@@ -274,6 +300,8 @@ impl World {
         machine.power_losses += 1;
         machine.applying_until_us = 0;
         machine.on_at_us = at.saturating_add(machine.boot_us);
+        machine.tell_host(self.now_us);
+        machine.waits_since_us = None;
         for link in self.links_of(host) {
             if let Some(state) = self.links.get_mut(&link) {
                 state.helper = None;

@@ -1,6 +1,8 @@
 //! Hosts, connections and controllers in one queue, ordered by virtual time.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use kubespray_controller::{BadPlan, Input, Options, Output, Report, Run};
 use kubespray_resource::wire::Holder;
@@ -9,6 +11,7 @@ use kubespray_resource::{Event, Plan, Secrets};
 use crate::checks::{Checks, Violation};
 use crate::fault::Fault;
 use crate::machine::Machine;
+use crate::models::Site;
 use crate::network::{Link, Said};
 use crate::{Random, SimHost};
 
@@ -73,6 +76,7 @@ pub struct World {
     pub(crate) random: Random,
     queue: BTreeMap<(u64, u64), Happening>,
     next_happening: u64,
+    pub(crate) site: Rc<RefCell<Site>>,
 }
 
 impl World {
@@ -93,6 +97,7 @@ impl World {
             Some(host) => host.copy(name, number),
             None => SimHost::new(name, number),
         });
+        self.site.borrow().copy_to(&mut copy.site.borrow_mut());
         copy.heal();
         copy
     }
@@ -104,12 +109,15 @@ impl World {
     ) -> Self {
         let mut random = Random::new(seed, "latency");
         let mut machines = Vec::new();
+        let site = Rc::<RefCell<Site>>::default();
         let mut index = BTreeMap::new();
         for name in names {
             let name = name.as_ref();
             let number = machines.len() as u16;
             index.insert(name.to_owned(), machines.len());
-            machines.push(Machine::new(name, make(name, number), 100 + random.below(2_000)));
+            let mut host = make(name, number);
+            host.move_to(&site);
+            machines.push(Machine::new(name, host, 100 + random.below(2_000)));
         }
         Self {
             machines,
@@ -122,6 +130,7 @@ impl World {
             random: Random::new(seed, "jitter"),
             queue: BTreeMap::new(),
             next_happening: 0,
+            site,
         }
     }
 
@@ -133,6 +142,19 @@ impl World {
     /// All hosts in the order of their making, with their names.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, &SimHost)> {
         self.machines.iter().map(|machine| (machine.name.as_str(), &machine.host))
+    }
+
+    /// The images that registries have; all others are not found. Every image is there where nothing is said.
+    pub fn set_images(&mut self, references: impl IntoIterator<Item = String>) {
+        let whole: BTreeSet<String> =
+            references.into_iter().map(|text| kubespray_resource::whole_reference(&text)).collect();
+        self.site.borrow_mut().registry.images = Some(whole);
+    }
+
+    /// A registry gives images only to `user:password`.
+    pub fn set_registry_password(&mut self, registry: &str, credentials: &str) {
+        let mut site = self.site.borrow_mut();
+        site.registry.credentials.insert(registry.to_owned(), credentials.to_owned());
     }
 
     /// Milliseconds since 1970.

@@ -1,0 +1,137 @@
+//! containerd, as `crictl` and `ctr` show it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kubespray_node::{HostError, Output, Spawn};
+use kubespray_resource::{Digest, Mode, whole_reference};
+use serde_json::{Value, json};
+
+use super::{failed, is_active, ok};
+use crate::SimHost;
+use crate::files::Node;
+use crate::host::{file, put, text};
+
+const SOCKET: &str = "/run/containerd/containerd.sock";
+/// What it has, a reference in each line.
+const FOLDER: &str = "/var/lib/containerd";
+const IMAGES: &str = "/var/lib/containerd/images";
+/// A registry gives an image in about so long.
+const PULL_US: u64 = 2_000_000;
+
+fn images(host: &SimHost) -> Vec<String> {
+    let text = text(&host.inner.borrow(), IMAGES).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn keep(host: &SimHost, reference: &str, cost_us: u64) -> Result<(), HostError> {
+    let mut all = images(host);
+    let mut inner = host.effect(IMAGES, cost_us)?;
+    if !all.iter().any(|is| is == reference) {
+        all.push(reference.to_owned());
+        all.sort();
+    }
+    put(&mut inner, FOLDER, Node::Directory, Mode::EXECUTABLE);
+    file(&mut inner, IMAGES, &(all.join("\n") + "\n"));
+    inner.files.sync();
+    Ok(())
+}
+
+/// `crictl`, with the flags that helpers give it.
+pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Output, HostError> {
+    drop(host.alive(20_000)?);
+    let ["--runtime-endpoint", runtime, "--image-endpoint", image, "--timeout", "30s", rest @ ..] = words
+    else {
+        return failed(format!("flag provided but not defined: {words:?}"));
+    };
+    let socket = format!("unix://{SOCKET}");
+    if *runtime != socket || *image != socket || !is_active(&host.inner.borrow(), "containerd.service") {
+        return failed(format!(
+            "validate CRI v1 image API for endpoint \"{image}\": no such file or directory"
+        ));
+    }
+    match rest {
+        ["images", "-o", "json"] => {
+            let images: Vec<Value> = images(host).iter().map(|reference| described(reference)).collect();
+            ok(json!({ "images": images }).to_string())
+        }
+        ["inspecti", "--quiet", "-o", "json", reference] => {
+            let whole = whole_reference(reference);
+            if images(host).contains(&whole) {
+                return ok(json!({"status": described(&whole)}).to_string());
+            }
+            failed(format!("no such image \"{reference}\" present"))
+        }
+        ["version"] => ok("Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v2.1.0\n"),
+        ["info"] => {
+            ok(json!({"status": {"conditions": [{"type": "RuntimeReady", "status": true}]}}).to_string())
+        }
+        ["pull", reference] => pull(host, reference, spawn),
+        other => failed(format!("No help topic for '{}'", other.join(" "))),
+    }
+}
+
+fn described(reference: &str) -> Value {
+    let digest = Digest::of(reference.as_bytes());
+    let id = format!("sha256:{}", digest.as_str());
+    let (mut tags, mut digests) = (Vec::new(), Vec::new());
+    if reference.contains('@') {
+        digests.push(reference);
+    } else {
+        tags.push(reference);
+    }
+    json!({"id": id, "repoTags": tags, "repoDigests": digests, "size": "9"})
+}
+
+fn pull(host: &SimHost, reference: &str, spawn: &Spawn) -> Result<Output, HostError> {
+    let whole = whole_reference(reference);
+    let registry = whole.split('/').next().unwrap_or_default();
+    let auth = match (spawn.environment.get("CRICTL_CREDS"), spawn.environment.get("CRICTL_AUTH")) {
+        (Some(plain), _) => Some(plain.clone()),
+        (None, Some(encoded)) => {
+            STANDARD.decode(encoded).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        }
+        (None, None) => None,
+    };
+    let why = {
+        let (inner, site) = (host.inner.borrow(), host.site.borrow());
+        if inner.mirror_down {
+            Some(format!("failed to do request: Head \"https://{registry}/v2/\": dial tcp: i/o timeout"))
+        } else if inner.disk_full {
+            Some("write /var/lib/containerd: no space left on device".to_owned())
+        } else if site.registry.credentials.get(registry).is_some_and(|wanted| Some(wanted) != auth.as_ref())
+        {
+            Some("failed to authorize: failed to fetch oauth token: 401 Unauthorized".to_owned())
+        } else if site.registry.images.as_ref().is_some_and(|images| !images.contains(&whole)) {
+            Some(format!("failed to resolve reference \"{whole}\": {whole}: not found"))
+        } else {
+            None
+        }
+    };
+    if let Some(why) = why {
+        return failed(format!(
+            "rpc error: code = Unknown desc = failed to pull and unpack image \"{whole}\": {why}"
+        ));
+    }
+    keep(host, &whole, PULL_US)?;
+    ok(format!("Image is up to date for {whole}\n"))
+}
+
+/// `ctr images import`. An archive holds the references that its lines name.
+pub(super) fn ctr(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Output, HostError> {
+    drop(host.alive(20_000)?);
+    let ["--address", SOCKET, "--namespace", "k8s.io", "images", "import", path] = words else {
+        return failed(format!("ctr: incorrect usage: {words:?}"));
+    };
+    let inner = host.inner.borrow();
+    if !is_active(&inner, "containerd.service") {
+        return failed(format!("ctr: cannot access socket {SOCKET}: no such file or directory"));
+    }
+    let Some(archive) = text(&inner, path) else {
+        return failed(format!("ctr: open {path}: no such file or directory"));
+    };
+    drop(inner);
+    for reference in archive.lines().filter(|line| !line.is_empty()) {
+        keep(host, &whole_reference(reference), 500_000)?;
+    }
+    ok("")
+}

@@ -1,0 +1,156 @@
+//! The kubelet, what it runs of a control plane, and which of these answer.
+
+use super::etcd::{answering, has_quorum, running};
+use super::pods::{Kubelet, pass};
+use super::{Viewer, address, at, is_active};
+use crate::SimHost;
+use crate::host::{Inner, text};
+
+pub(super) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+const PROXY_MANIFESTS: [&str; 2] =
+    ["/etc/kubernetes/manifests/nginx-proxy.yml", "/etc/kubernetes/manifests/haproxy.yml"];
+const PROXY_SETTINGS: [&str; 2] = ["/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"];
+
+/// Whether static pods of the host run.
+pub(super) fn runs_kubelet(inner: &Inner) -> bool {
+    is_active(inner, "kubelet.service")
+        && is_active(inner, "containerd.service")
+        && inner.files.get("/var/lib/kubelet/config.yaml").is_some()
+}
+
+pub(super) fn runs_control_plane(inner: &Inner) -> bool {
+    runs_kubelet(inner) && inner.files.get(API_MANIFEST).is_some()
+}
+
+/// Whether a proxy to the control planes runs at 127.0.0.1:6443.
+pub(super) fn runs_proxy(inner: &Inner) -> bool {
+    runs_kubelet(inner) && PROXY_MANIFESTS.iter().any(|path| inner.files.get(path).is_some())
+}
+
+/// The value behind `KEY:` or `KEY=` in a text.
+pub(super) fn find(text: &str, key: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let line = line.trim().trim_start_matches("- ");
+        let value = line.strip_prefix(key)?.strip_prefix([':', '='])?.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_owned())
+    })
+}
+
+/// An API server that answers.
+pub(super) struct Server {
+    pub(super) cluster: u64,
+    /// The authority by which it believes clients.
+    pub(super) authority: String,
+}
+
+/// The API server that answers at an address of a host, directly or through its proxy; else why none does.
+pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, String> {
+    let refused = || "connection refused".to_owned();
+    if port != 6443 {
+        return Err(refused());
+    }
+    let found = at(host, target).ok_or_else(|| "no route to host".to_owned())?;
+    let (is_plane, is_proxy) = {
+        let inner = found.borrow();
+        (runs_control_plane(&inner), runs_proxy(&inner))
+    };
+    if is_plane {
+        let plane = found.borrow().clone();
+        return of_control_plane(host, &plane);
+    }
+    if !is_proxy {
+        return Err(refused());
+    }
+    let settings: Vec<String> =
+        PROXY_SETTINGS.iter().filter_map(|path| text(&found.borrow(), path)).collect();
+    let upstreams = settings.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        let mut words =
+            line.split_whitespace().filter(|word| word.ends_with(":6443") || word.ends_with(":6443;"));
+        words.next().map(|word| word.trim_end_matches(';').trim_end_matches(":6443").to_owned())
+    });
+    let mut why = refused();
+    for upstream in upstreams.filter(|name| !name.starts_with("127.") && !name.contains('*')) {
+        let plane = at(host, &upstream).map(|found| found.borrow().clone());
+        match plane.filter(runs_control_plane).map(|plane| of_control_plane(host, &plane)) {
+            Some(Ok(server)) => return Ok(server),
+            Some(Err(error)) => why = error,
+            None => {}
+        }
+    }
+    Err(why)
+}
+
+/// An API server needs a quorum of the etcd that its manifest names.
+fn of_control_plane(host: &SimHost, plane: &Inner) -> Result<Server, String> {
+    let manifest = text(plane, API_MANIFEST).unwrap_or_default();
+    let urls = find(&manifest, "--etcd-servers").unwrap_or_default();
+    let authority = find(&manifest, "--client-ca-file").and_then(|path| text(plane, &path));
+    let authority = authority.ok_or("the API server has no authority")?;
+    // It looks from where it is, at the time of who asks.
+    let mut from = Viewer::of(plane);
+    from.now = Viewer::of(&host.inner.borrow()).now;
+    let mut site = host.site.borrow_mut();
+    let all = running(&mut site);
+    let member =
+        all.iter().find(|member| member.client_urls.iter().any(|url| urls.split(',').any(|of| of == url)));
+    let cluster = member.map(|member| member.cluster).ok_or("etcd does not answer")?;
+    let up = answering(&mut site, cluster, from);
+    if !has_quorum(&site, cluster, &up) {
+        return Err("etcdserver: request timed out".into());
+    }
+    Ok(Server { cluster, authority })
+}
+
+/// Kubelets of all hosts, each with whether it reaches this cluster's API servers.
+pub(super) fn kubelets(host: &SimHost, cluster: u64) -> Vec<Kubelet> {
+    let hosts = host.site.borrow().hosts();
+    let now = Viewer::of(&host.inner.borrow()).now;
+    let mut out = Vec::new();
+    for other in hosts {
+        let inner = other.borrow().clone();
+        let Some(kubeconfig) = text(&inner, "/etc/kubernetes/kubelet.conf") else { continue };
+        // It asks from its own host, at this moment.
+        let asks = SimHost { inner: other, site: std::rc::Rc::clone(&host.site) };
+        let url = find(&kubeconfig, "server").unwrap_or_default();
+        let is_on = inner.off_until_us <= now && !inner.is_cut && runs_kubelet(&inner);
+        let found = is_on.then(|| split(&url)).flatten();
+        let is_there = found.is_some_and(|(_, name, port, _)| {
+            server(&asks, &name, port).is_ok_and(|server| server.cluster == cluster)
+        });
+        let version = version_of(&inner, "kubelet");
+        out.push(Kubelet {
+            node: inner.name.clone(),
+            version,
+            address: address(&inner).to_string(),
+            is_control_plane: inner.files.get(API_MANIFEST).is_some(),
+            is_there,
+        });
+    }
+    out
+}
+
+/// Time has passed for the objects of a cluster.
+pub(super) fn let_pass(host: &SimHost, cluster: u64) {
+    let kubelets = kubelets(host, cluster);
+    let now = Viewer::of(&host.inner.borrow()).now;
+    if let Some(state) = host.site.borrow_mut().clusters.get_mut(&cluster) {
+        pass(&mut state.store, &kubelets, now);
+    }
+}
+
+/// The version that a program's file says, as `v1.35.2`; of the simulated programs these are texts.
+pub(super) fn version_of(inner: &Inner, program: &str) -> String {
+    let found =
+        ["/usr/local/bin", "/usr/bin"].iter().find_map(|folder| text(inner, &format!("{folder}/{program}")));
+    let found = found.unwrap_or_default();
+    let word = found.split_whitespace().find(|word| word.starts_with("v1."));
+    word.unwrap_or("v1.35.0").to_owned()
+}
+
+/// Scheme, name, port and the rest of a URL.
+pub(super) fn split(url: &str) -> Option<(String, String, u16, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (name, port) = authority.rsplit_once(':').unwrap_or((authority, "443"));
+    Some((scheme.to_owned(), name.to_owned(), port.parse().ok()?, path.to_owned()))
+}

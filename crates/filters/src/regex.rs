@@ -334,8 +334,11 @@ fn escape(_: &Context<'_>, value: Value, args: &Args) -> Result<Value, Error> {
     let special: fn(char) -> bool = match str_or(args, 0, "re_type", "python")? {
         "python" => |c| "()[]{}?*+-|^$\\.&~# \t\n\r\u{b}\u{c}".contains(c),
         "posix_basic" => |c| "].[^$*\\".contains(c),
-        "posix_extended" => return Err(Error::of_value("regex type (posix_extended) not yet implemented")),
-        other => return Err(Error::of_value(format!("invalid regex type ({other})"))),
+        // Ansible refuses `posix_extended` too.
+        other => {
+            let message = format!("`{other}` is no type of regular expressions that can be escaped");
+            return Err(Error::of_value(message).hint("`python` and `posix_basic` are"));
+        }
     };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

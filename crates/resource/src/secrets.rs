@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// Secret values by name.
@@ -38,14 +40,19 @@ impl Secrets {
             .map(Self)
     }
 
-    /// A text with every secret in it blotted out.
+    /// A text with every secret in it blotted out, also where it stands in base64.
     pub fn blot(&self, text: &str) -> String {
         /// Shorter ones would blot out innocent parts of words.
         const SHORTEST: usize = 4;
+        let plain = self.0.values().filter(|value| value.len() >= SHORTEST);
+        let mut hidden: Vec<String> =
+            plain.flat_map(|value| [value.clone(), STANDARD.encode(value)]).collect();
+        // One may begin like another: the longer one goes whole.
+        hidden.sort_by_key(|value| std::cmp::Reverse(value.len()));
         let mut out = text.to_owned();
-        for value in self.0.values().filter(|value| value.len() >= SHORTEST) {
-            if out.contains(value.as_str()) {
-                out = out.replace(value.as_str(), "***");
+        for value in hidden {
+            if out.contains(&value) {
+                out = out.replace(&value, "***");
             }
         }
         out
@@ -68,6 +75,9 @@ mod tests {
         secrets.insert("registry", "hunter22");
         assert_eq!(format!("{secrets:?}"), "{\"registry\"}");
         assert_eq!(secrets.blot("password hunter22 refused"), "password *** refused");
+        secrets.insert("longer", "hunter22-and-more");
+        assert_eq!(secrets.blot("`hunter22-and-more` refused"), "`***` refused");
+        assert_eq!(secrets.blot("Basic aHVudGVyMjI="), "Basic ***");
         assert_eq!(secrets.only(["nobody"]), Err(MissingSecret("nobody".into())));
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use kubespray_controller::Files;
 use kubespray_diagnostics::Diagnostic;
-use kubespray_node::LinuxHost;
+use kubespray_node::{Host as _, LinuxHost};
 use kubespray_resource::{Digest, Download, Mode, Owner, Plan, Resource};
 
 use crate::failure::{FOUND_ERRORS, Failure};
@@ -65,8 +65,10 @@ pub(crate) fn fill(plan: &Plan, printer: &mut Printer) -> Result<Files, Failure>
 
 /// As helpers fetch.
 fn fetch(files: &Files, download: &Download) -> Result<(), Box<Diagnostic>> {
+    let host = LinuxHost::new();
     let path = files.path(&download.digest);
-    if path.is_file() {
+    let there = host.digest(&path.display().to_string()).ok().flatten();
+    if there.as_ref() == Some(&download.digest) {
         return Ok(());
     }
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
@@ -78,7 +80,7 @@ fn fetch(files: &Files, download: &Download) -> Result<(), Box<Diagnostic>> {
         ..download.clone()
     };
     let name = download.urls.first().map_or("a file", String::as_str);
-    kubespray_node::fetch(&LinuxHost::new(), &own).map_err(|failure| {
+    kubespray_node::fetch(&host, &own).map_err(|failure| {
         let problem =
             Diagnostic::error("fetch", format!("`{name}` could not be fetched: {}", failure.message));
         let problem = failure.evidence.iter().fold(problem, |p, line| p.because(line.clone()));

@@ -43,7 +43,7 @@ pub(crate) fn execute(
     if let Some(budget) = running.failure_budget {
         plan.policy.failure_budget = budget;
     }
-    let own = matches!(&start, Start::Resume(_));
+    let resume = matches!(&start, Start::Resume(_));
     if running.break_lock {
         break_locks(&plan, &reach, printer)?;
     }
@@ -58,8 +58,8 @@ pub(crate) fn execute(
         Start::Resume(holder) => Holder { owner: owner(), ..holder },
     };
     let files = cache::fill(&plan, printer)?;
-    let sinks = Sinks::start(&plan, |host| reach.group(host), printer)?;
-    let options = Options { resume: own, ..Options::default() };
+    let sinks = Sinks::start(&plan, &reach.groups(), printer)?;
+    let options = Options { resume, ..Options::default() };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
     let signals = signals()?;

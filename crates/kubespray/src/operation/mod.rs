@@ -76,12 +76,13 @@ impl Reach {
         self.site.variables(UnknownFacts::Pending)
     }
 
-    /// What a host is, for people.
-    pub(crate) fn group(&self, host: &str) -> String {
-        let inventory = &self.site.inventory;
-        let known = [("kube_control_plane", "control planes"), ("kube_node", "workers"), ("etcd", "etcd")];
-        let found = known.into_iter().find(|(group, _)| inventory.hosts_of(group).contains(&host));
-        found.map_or("others", |(_, name)| name).to_owned()
+    /// What hosts are, for people. Who is several things is the first of them.
+    pub(crate) fn groups(&self) -> BTreeMap<String, &'static str> {
+        let known = [("etcd", "etcd"), ("kube_node", "workers"), ("kube_control_plane", "control planes")];
+        let members = known.into_iter().flat_map(|(group, name)| {
+            self.site.inventory.hosts_of(group).into_iter().map(move |host| (host.to_owned(), name))
+        });
+        members.collect()
     }
 
     /// The ways to some of the hosts; one that the inventory does not know is an error.

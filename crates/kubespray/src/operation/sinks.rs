@@ -1,5 +1,6 @@
 //! Where the events of a run go: the terminal or JSON lines, and the history.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ impl Sinks {
     /// For a plan, with what its hosts are; what is printed follows the printer's format.
     pub(crate) fn start(
         plan: &Plan,
-        group: impl Fn(&str) -> String,
+        groups: &BTreeMap<String, &'static str>,
         printer: &mut Printer,
     ) -> Result<Self, Failure> {
         printer.out().flush()?;
@@ -38,7 +39,9 @@ impl Sinks {
             Screen::Json
         } else if io::stdout().is_terminal() {
             Screen::Terminal {
-                progress: Box::new(Progress::new(plan, group)),
+                progress: Box::new(Progress::new(plan, |host| {
+                    groups.get(host).copied().unwrap_or("others").to_owned()
+                })),
                 drawn: 0,
                 lines: Lines::default(),
             }

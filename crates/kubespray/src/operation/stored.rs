@@ -1,14 +1,13 @@
 //! Plans in files.
 
-use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_planner::{Seen, Wishes, changed_since};
 use kubespray_resource::{PLAN_SCHEMA_VERSION, Plan, Secrets};
 use serde::Deserialize;
+use tempfile::NamedTempFile;
 
 use crate::failure::{FOUND_ERRORS, Failure};
 
@@ -18,9 +17,11 @@ pub(crate) fn store(plan: &Plan, path: &Path) -> Result<(), Failure> {
         Diagnostic::error("plan-file", format!("cannot write `{}`: {error}", path.display()))
     };
     let text = serde_json::to_string(plan).map_err(std::io::Error::from).map_err(wrong)?;
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(wrong)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Written beside and renamed: nobody applies half a plan. Such files are their owner's alone.
+    let mut file = NamedTempFile::new_in(folder).map_err(wrong)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(wrong)?;
+    file.persist(path).map_err(|error| wrong(error.error))?;
     Ok(())
 }
 

@@ -14,13 +14,6 @@ use super::{Chain, Host};
 /// How long a server may say nothing, in seconds.
 const TIMEOUT_S: u64 = 60;
 
-/// Has a file of the catalogue fetched, where that was not said before; tells its path on the host. Nothing where
-/// the host does not need it, or where it cannot be had, which the chain then refuses.
-#[allow(dead_code, reason = "for components that read a file where it lies")]
-pub(crate) fn fetch(chain: &mut Chain<'_>, artefact: &str) -> Option<String> {
-    Some(fetched(chain, artefact, false)?.path)
-}
-
 /// Fetches a file of the catalogue and puts it, or a member of the archive that it is, at `target` as root's.
 /// Tells the last step, so that restarts can be added to it. A host that does not need the artefact is a mistake of
 /// the caller, which the chain refuses.

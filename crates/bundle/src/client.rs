@@ -17,7 +17,7 @@ use ureq::{Agent, Body};
 use crate::oci::{
     DOCKER_INDEX, DOCKER_MANIFEST, Descriptor, Document, INDEX, LARGEST_MANIFEST, MANIFEST, is_manifest_type,
 };
-use crate::problem::{Problem, cannot};
+use crate::problem::{Problem, cannot, shown};
 use crate::reference::{Reference, Version};
 use crate::store::{Store, digest_of};
 use crate::transfer::Transfer;
@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
             said.clear();
             for place in &places {
                 if lock(&self.dead).contains(&place.base) {
-                    said.push(format!("`{}` cannot be connected to", place.base));
+                    said.push(format!("`{}` cannot be connected to", shown(&place.base)));
                     continue;
                 }
                 match get(place) {
@@ -141,7 +141,10 @@ impl<'a> Client<'a> {
                 break;
             }
         }
-        let problem = Problem::new(format!("{what} of `{reference}` cannot be had"));
+        let problem = Problem::new(format!("{what} of `{reference}` cannot be had")).hint(
+            "see that this machine reaches the registry or a mirror of it, through its proxy where it needs one; or give \
+             the image with `--image-archive`",
+        );
         Err(said.into_iter().fold(problem, Problem::because))
     }
 
@@ -470,11 +473,11 @@ fn failed(place: &Place, path: &str, error: &ureq::Error) -> Refusal {
 }
 
 fn unreachable(place: &Place, path: &str, why: &str) -> Refusal {
-    Refusal { message: format!("`{}/{path}`: {why}", place.base), passes: true }
+    Refusal { message: format!("`{}/{path}`: {why}", shown(&place.base)), passes: true }
 }
 
 fn wrong(place: &Place, path: &str, why: &str) -> Refusal {
-    Refusal { message: format!("`{}/{path}` {why}", place.base), passes: false }
+    Refusal { message: format!("`{}/{path}` {why}", shown(&place.base)), passes: false }
 }
 
 fn refused(place: &Place, path: &str, status: StatusCode) -> Refusal {
@@ -487,7 +490,7 @@ fn refused(place: &Place, path: &str, status: StatusCode) -> Refusal {
         }
         _ => "",
     };
-    Refusal { message: format!("`{}/{path}`: {said}{hint}", place.base), passes }
+    Refusal { message: format!("`{}/{path}`: {said}{hint}", shown(&place.base)), passes }
 }
 
 #[cfg(test)]

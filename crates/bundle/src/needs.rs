@@ -7,7 +7,7 @@ use kubespray_resource::Digest;
 use kubespray_spec::{ClusterSpec, File as Artefact, HostSpec, Image as ArtefactImage};
 use kubespray_value::{Map, Value};
 
-use crate::Problem;
+use crate::problem::{Problem, shown};
 use crate::reference::Reference;
 
 /// Everything that hosts fetch.
@@ -52,6 +52,13 @@ pub struct SiteMirror {
     pub files_repo: Option<String>,
     /// `registry_host`, where the inventory has it.
     pub registry_host: Option<String>,
+}
+
+impl FileNeed {
+    /// Where it may be had, without passwords.
+    pub fn shown_urls(&self) -> Vec<String> {
+        self.urls.iter().map(|url| shown(url)).collect()
+    }
 }
 
 impl Needs {
@@ -99,6 +106,14 @@ impl Needs {
                 None => drop(self.images.insert(reference, image)),
             }
         }
+    }
+
+    /// Takes one more image, for the platforms of all others.
+    pub fn also_image(&mut self, reference: Reference) {
+        let platforms = self.images.values().flat_map(|image| image.platforms.iter().cloned()).collect();
+        let name = reference.to_string();
+        let need = ImageNeed { names: BTreeSet::from([name.clone()]), sources: vec![reference], platforms };
+        self.images.entry(name).or_insert(need);
     }
 
     fn add_file(
@@ -201,10 +216,6 @@ fn places(url: &str, files_repo: Option<&str>) -> Option<(String, Vec<String>)> 
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
     let path = if server.is_empty() { path.to_owned() } else { format!("{server}/{path}") };
     Some((within(&path)?, vec![url.to_owned()]))
-}
-
-fn shown(url: &str) -> &str {
-    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
 }
 
 /// The image behind the name that the site's registry has for it: what stands behind the registry's name where it

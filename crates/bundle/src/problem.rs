@@ -47,3 +47,24 @@ pub(crate) fn cannot(verb: &str, path: &Path) -> impl Fn(io::Error) -> Problem {
     let what = format!("cannot {verb} `{}`", path.display());
     move |error| Problem::new(format!("{what}: {error}"))
 }
+
+/// A URL as it may be shown: without user and password.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    format!("{scheme}://{server}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_not_shown() {
+        assert_eq!(shown("https://me:secret@h:1/a@b/c"), "https://h:1/a@b/c");
+        assert_eq!(shown("https://h/a@b"), "https://h/a@b");
+        assert_eq!(shown("https://me:se@cret@h"), "https://h");
+        assert_eq!(shown("no url"), "no url");
+    }
+}

@@ -9,6 +9,11 @@ use super::{Common, Output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bundle {
+    /// List all files and images that the hosts of an inventory need, with their digests and where they come from
+    #[command(
+        after_help = "Examples:\n  kubespray bundle list -i hosts.yaml\n  kubespray bundle list -i hosts.yaml --output json | jq -r '.images[].reference'"
+    )]
+    List(Box<BundleList>),
     /// Fetch all files and images that the hosts of an inventory need into a folder
     ///
     /// What they are is computed from the inventory; no host is asked. What is in the folder already is not fetched
@@ -38,6 +43,15 @@ pub(crate) enum Bundle {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BundleList {
+    /// Architectures of hosts of which neither the inventory nor --facts tells any, such as amd64,arm64
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) arch: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct BundleCreate {
     /// The folder; made if it does not exist
     #[arg(long, value_name = "DIR")]
@@ -48,6 +62,9 @@ pub(crate) struct BundleCreate {
     /// An image from an archive of `docker save`, `ctr images export` and the like, not from its registry
     #[arg(long, value_name = "REF=FILE")]
     pub(crate) image_archive: Vec<String>,
+    /// One more image, such as one of workloads or of a manifest that names its own
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: Vec<String>,
     /// A registry that speaks HTTP without TLS, such as registry.lan:5000
     #[arg(long, value_name = "REGISTRY")]
     pub(crate) plain_http: Vec<String>,

@@ -107,7 +107,7 @@ pub(crate) enum Command {
     /// Runs: list, show what one did, go on with one that was cut off
     #[command(subcommand)]
     Runs(operations::Runs),
-    /// Everything that a site without the internet needs, in one folder: fetch, verify, serve
+    /// Everything that a site without the internet needs, in one folder: list, fetch, verify, serve
     #[command(subcommand)]
     Bundle(bundle::Bundle),
     /// The helper on hosts: remove what it left
@@ -482,6 +482,7 @@ impl Arguments {
             Command::Runs(operations::Runs::List(c)) => c.output.clone(),
             Command::Runs(operations::Runs::Show(c)) => c.output.clone(),
             Command::Runs(operations::Runs::Resume(c)) => c.common.output.clone(),
+            Command::Bundle(bundle::Bundle::List(c)) => c.common.output.clone(),
             Command::Bundle(bundle::Bundle::Create(c)) => c.common.output.clone(),
             Command::Bundle(bundle::Bundle::Verify(c)) => c.common.output.clone(),
             Command::Bundle(bundle::Bundle::Serve(c)) => c.output.clone(),

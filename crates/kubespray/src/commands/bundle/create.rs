@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use kubespray_bundle::{Event, Needs, Reference, Store, fill};
+use kubespray_bundle::{Event, Needs, Problem, Reference, Store, fill};
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plural;
 use serde_json::{Value, json};
 
-use super::{diagnostic, needs, size};
+use super::{diagnostic, diagnostics, needs, size};
 use crate::arguments::bundle::BundleCreate;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
@@ -22,13 +22,17 @@ struct Tally {
     fetched: usize,
     here: usize,
     bytes: u64,
-    problems: Vec<Diagnostic>,
+    problems: Vec<Problem>,
 }
 
 pub(crate) fn run(options: &BundleCreate, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let archives = archives(&options.image_archive)?;
     let verbose = options.common.output.verbose;
     let mut wanted = needs::wanted(&options.common, &options.arch)?;
+    for reference in &options.image {
+        let reference = Reference::parse(reference).map_err(|problem| diagnostic(&problem))?;
+        wanted.needs.also_image(reference);
+    }
     wanted.transfer.plain_http.extend(options.plain_http.iter().cloned());
     printer.warnings(&wanted.warnings, true);
     let store = Store::open(&options.out).map_err(|problem| diagnostic(&problem))?;
@@ -67,7 +71,7 @@ pub(crate) fn run(options: &BundleCreate, printer: &mut Printer) -> Result<ExitC
     if problems.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Failure { diagnostics: problems, code: FOUND_ERRORS })
+    Err(Failure { diagnostics: diagnostics(problems), code: FOUND_ERRORS })
 }
 
 impl Tally {
@@ -84,7 +88,7 @@ impl Tally {
                 if !problem.message.contains(&name) {
                     problem.because.insert(0, format!("of `{name}`"));
                 }
-                self.problems.push(diagnostic(&problem));
+                self.problems.push(problem);
             }
         }
     }

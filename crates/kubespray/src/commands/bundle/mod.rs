@@ -1,10 +1,12 @@
 //! `kubespray bundle`
 
 mod create;
+mod list;
 mod needs;
 mod serve;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use kubespray_bundle::Problem;
@@ -16,6 +18,7 @@ use crate::printer::Printer;
 
 pub(crate) fn run(options: &Bundle, printer: &mut Printer) -> Result<ExitCode, Failure> {
     match options {
+        Bundle::List(options) => list::run(options, printer),
         Bundle::Create(options) => create::run(options, printer),
         Bundle::Verify(options) => verify::run(options, printer),
         Bundle::Serve(options) => serve::run(options, printer),
@@ -29,6 +32,17 @@ fn diagnostic(problem: &Problem) -> Diagnostic {
         Some(hint) => found.hint(hint.clone()),
         None => found,
     }
+}
+
+/// Problems as people read them: what is to be done about many is said once.
+fn diagnostics(problems: Vec<Problem>) -> Vec<Diagnostic> {
+    let mut said = BTreeSet::new();
+    let mut out = Vec::new();
+    for mut problem in problems {
+        problem.hint = problem.hint.filter(|hint| said.insert(hint.clone()));
+        out.push(diagnostic(&problem));
+    }
+    out
 }
 
 /// `812 bytes`, `4.2 kB`, `61.3 MB`, `1.1 GB`.

@@ -6,7 +6,7 @@ use kubespray_bundle::{Store, verify};
 use kubespray_interface::plural;
 use serde_json::json;
 
-use super::{diagnostic, needs, size};
+use super::{diagnostic, diagnostics, needs, size};
 use crate::arguments::bundle::BundleVerify;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
@@ -22,17 +22,17 @@ pub(crate) fn run(options: &BundleVerify, printer: &mut Printer) -> Result<ExitC
         printer.warnings(&wanted.warnings, true);
     }
     let found = verify(&store, wanted.as_ref().map(|wanted| &wanted.needs));
-    let diagnostics: Vec<_> = found.problems.iter().map(diagnostic).collect();
+    let is_whole = found.problems.is_empty();
     if printer.is_json() {
         printer.json(&json!({
             "files": found.files, "images": found.images, "blobs": found.blobs, "bytes": found.bytes,
-            "whole": diagnostics.is_empty(),
+            "whole": is_whole,
             "problems": found.problems.iter().map(|problem| json!({
                 "message": problem.message, "because": problem.because, "hint": problem.hint,
             })).collect::<Vec<_>>(),
         }));
     } else {
-        let word = if diagnostics.is_empty() { "whole" } else { "not whole" };
+        let word = if is_whole { "whole" } else { "not whole" };
         printer.line(format!(
             "{word}: {}, {}, {}",
             plural(found.files, "file"),
@@ -40,11 +40,11 @@ pub(crate) fn run(options: &BundleVerify, printer: &mut Printer) -> Result<ExitC
             size(found.bytes)
         ));
     }
-    if diagnostics.is_empty() {
+    if is_whole {
         return Ok(ExitCode::SUCCESS);
     }
     if printer.is_json() {
         return Ok(ExitCode::from(FOUND_ERRORS));
     }
-    Err(Failure { diagnostics, code: FOUND_ERRORS })
+    Err(Failure { diagnostics: diagnostics(found.problems), code: FOUND_ERRORS })
 }

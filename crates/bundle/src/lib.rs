@@ -1,6 +1,6 @@
 //! Everything a site needs from elsewhere, in one folder.
 //!
-//! [`Needs`] says what that is, [`fill`] fetches it into a [`Store`], [`verify`] looks whether the store is whole, and
+//! [`Needs`] says what that is, [`fill()`] fetches it into a [`Store`], [`verify()`] looks whether the store is whole, and
 //! [`serve()`] gives it to hosts: files below the names of their servers, images as a registry.
 
 mod archive;

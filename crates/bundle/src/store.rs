@@ -351,9 +351,10 @@ fn sync_folder(path: &Path) -> Result<(), Problem> {
     OpenFile::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot("sync", folder))
 }
 
-/// Whether a file can be served there: parts between slashes, none of them empty, `.` or `..`.
+/// Whether a file can be served there: parts between slashes, none of them empty, `.` or `..`, all of them visible.
 pub(crate) fn is_path(path: &str) -> bool {
-    path.split('/').all(|part| !["", ".", ".."].contains(&part) && !part.contains(['\0', '\\']))
+    path.split('/')
+        .all(|part| !["", ".", ".."].contains(&part) && !part.contains(|c: char| c == '\\' || c.is_control()))
 }
 
 /// Hashes what is written.

@@ -22,7 +22,7 @@ fn files_are_blobs_and_stay_when_the_store_is_opened_again() {
         wrong.sha256 = Some(Digest::of(b"something else"));
         let problem = store.add_file(wrong, bytes.as_slice()).unwrap_err();
         assert!(problem.message.contains("should have"), "{problem}");
-        for path in ["", "/a", "a/../b", "a//b", "./a", "a/"] {
+        for path in ["", "/a", "a/../b", "a//b", "./a", "a/", "a\nb", "a\\b"] {
             assert!(store.add_file(entry(path), bytes.as_slice()).is_err(), "{path}");
         }
         let problem = Store::open(folder.path()).unwrap_err();

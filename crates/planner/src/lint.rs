@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use kubespray_resource::{Block, Disruption, File, KubeadmAction, Plan, Resource, Secrets, StepId, Token};
+use kubespray_resource::{
+    Block, Disruption, File, KubeadmAction, Plan, PlannedStep, Resource, Secrets, StepId, Token,
+};
 
 use crate::graph::{Edges, Graph};
 use crate::outputs;
@@ -22,6 +24,8 @@ pub enum Rule {
     Cycle,
     /// Two steps that take a member away (etcd, control planes) never happen at the same time.
     Quorum,
+    /// Who takes a member away in its turn proves that it is back before the turn ends.
+    Proven,
     /// A reboot comes after a drain of the same host.
     DrainFirst,
     /// What drains or reboots takes turns in a rollout, and a rollout has at least one turn.
@@ -49,6 +53,7 @@ impl fmt::Display for Rule {
             Self::Names => "names",
             Self::Cycle => "cycle",
             Self::Quorum => "quorum",
+            Self::Proven => "proven",
             Self::DrainFirst => "drain-first",
             Self::Turns => "turns",
             Self::Secret => "secret",
@@ -96,6 +101,7 @@ pub fn lint(plan: &Plan, secrets: &Secrets) -> Vec<Problem> {
         let certain = Graph::of(plan, Edges::Certain);
         linter.quorum(&certain, &certain.order());
     }
+    linter.proven();
     linter.drain_first();
     linter.problems
 }
@@ -292,6 +298,30 @@ impl Linter<'_> {
         }
     }
 
+    /// A check that was true before counts only where it is made again because of the step.
+    fn proven(&mut self) {
+        let plan = self.plan;
+        for (at, planned) in plan.steps.iter().enumerate() {
+            let step = &planned.step;
+            if step.disruption != Disruption::Quorum || step.rollout.is_none() {
+                continue;
+            }
+            let proves = |later: &&PlannedStep| {
+                let is_look = matches!(&later.step.resource, Resource::Check(_) | Resource::EtcdHealth(_));
+                let is_again =
+                    later.step.resource.awaits().is_some_and(|token| step.notifies.contains(&token));
+                later.step.host == step.host
+                    && later.step.rollout == step.rollout
+                    && is_look
+                    && (is_again || later.changes)
+            };
+            if plan.steps.iter().skip(at + 1).find(proves).is_none() {
+                let message = "takes a member away, and no check in the same turn says that it is back";
+                self.add(Rule::Proven, &step.id, message);
+            }
+        }
+    }
+
     fn drain_first(&mut self) {
         let plan = self.plan;
         let mut drained: BTreeSet<&str> = BTreeSet::new();
@@ -355,8 +385,8 @@ fn claim(resource: &Resource) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use kubespray_resource::{
-        Comparison, Content, File, Gate, Guard, Mode, Needs, Owner, PLAN_SCHEMA_VERSION, PlannedStep, Policy,
-        Rollout, Running, Step, Unit,
+        Check, Comparison, Content, File, Gate, Guard, Mode, Needs, Owner, PLAN_SCHEMA_VERSION, PlannedStep,
+        Policy, Probe, Rollout, Running, Step, Unit,
     };
 
     use super::*;
@@ -434,13 +464,53 @@ mod tests {
             assert_eq!(broken(&plan), expected);
         }
         for (turns, expected) in [(1, vec![]), (2, vec![Rule::Quorum])] {
-            let member = |host| quorum(host, |step| step.rollout = Some("etcd".into()));
-            let mut plan = plan(vec![member("a"), member("b")]);
+            let mut plan = plan(vec![member("a"), check("a"), member("b"), check("b")]);
             let rollout =
                 Rollout { hosts: vec!["a".into(), "b".into()], max_unavailable: turns, canaries: 0 };
             plan.policy.rollouts.insert("etcd".into(), rollout);
             assert_eq!(broken(&plan), expected);
         }
+    }
+
+    /// A member in its turn, and the check that follows.
+    fn member(host: &str) -> PlannedStep {
+        quorum(host, |step| {
+            step.rollout = Some("etcd".into());
+            step.notifies = vec!["check:etcd".into()];
+        })
+    }
+
+    fn check(host: &str) -> PlannedStep {
+        let probe = Probe::Unit("etcd.service".into());
+        let (name, again) = ("it runs".into(), Some("check:etcd".into()));
+        let check = Check { name, probe, timeout_s: 1, interval_ms: 1, again };
+        step(&format!("{host}/etcd/check"), check.into(), |step| step.rollout = Some("etcd".into()))
+    }
+
+    #[test]
+    fn members_prove_that_they_are_back() {
+        let rollout = Rollout { hosts: vec!["a".into()], max_unavailable: 1, canaries: 0 };
+        let of = |steps: Vec<PlannedStep>| {
+            let mut plan = plan(steps);
+            for planned in &mut plan.steps {
+                planned.changes = matches!(planned.step.resource, Resource::Unit(_));
+            }
+            plan.policy.rollouts.insert("etcd".into(), rollout.clone());
+            plan
+        };
+        assert_eq!(broken(&of(vec![member("a"), check("a")])), []);
+        // The check would not be made again: it was true before.
+        let mut unasked = member("a");
+        unasked.step.notifies.clear();
+        assert_eq!(broken(&of(vec![unasked.clone(), check("a")])), [Rule::Proven]);
+        // It is true only in the end, so it is made anyway.
+        let mut plan = of(vec![unasked, check("a")]);
+        plan.steps.iter_mut().for_each(|planned| planned.changes = true);
+        assert_eq!(broken(&plan), []);
+        // The turn ends before it.
+        let mut late = check("a");
+        late.step.rollout = None;
+        assert_eq!(broken(&of(vec![member("a"), late])), [Rule::Proven]);
     }
 
     #[test]

@@ -8,13 +8,18 @@ use super::unit;
 use crate::failure::last_lines;
 use crate::kubernetes::health::{self, Problem};
 use crate::kubernetes::{ApiError, Clients};
-use crate::{Host, HostError, Spawn, View};
+use crate::{Host, HostError, Spawn, View, tokens};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// One look.
 pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failure> {
+    if let Some(token) = &wish.again
+        && view.is_pending(token)?
+    {
+        return Ok(CheckState { problem: Some("something that it depends on has restarted".into()) });
+    }
     Ok(CheckState { problem: look(view.host, &view.clients, &wish.probe)?.map(|(problem, _)| problem) })
 }
 
@@ -22,7 +27,12 @@ pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failu
 pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     let deadline = host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
     loop {
-        let Some((problem, evidence)) = look(host, &Clients::default(), &wish.probe)? else { return Ok(()) };
+        let Some((problem, evidence)) = look(host, &Clients::default(), &wish.probe)? else {
+            return match &wish.again {
+                Some(token) => Ok(tokens::clear(host, token)?),
+                None => Ok(()),
+            };
+        };
         if host.now_ms() >= deadline {
             let message = format!("{} is not true after {} s: {problem}", wish.name, wish.timeout_s);
             let mut failure = Failure::new(ErrorClass::Host, message);

@@ -7,19 +7,23 @@
 //! beside it (NODE-062).
 
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use kubespray_resource::{Disruption, Mode, Module, Step, Sysctl, Unit};
+use kubespray_resource::{Check, Disruption, Mode, Module, Probe, Step, Sysctl, Unit};
 use kubespray_spec::JsonMap;
 use kubespray_spec::choices::{CgroupDriver, CloudProvider, ContainerManager, ProxyMode};
 use serde_json::{Map, Value, json};
 
-use super::{Chain, Host, directory, downloads, enabled, file, restarts, yaml};
+use super::{Chain, Host, check_of, directory, downloads, enabled, file, restarts, yaml};
 
 /// The kubelet's unit.
 pub(crate) const UNIT: &str = "kubelet.service";
 
 /// The step at whose end the kubelet of a host runs, fresh or not: `HOST/kubelet/running`.
 pub(crate) const RUNNING: &str = "running";
+
+/// How long a kubelet may take to be well, in seconds.
+const WELL_S: u64 = 90;
 
 /// What the kubelet's configuration calls itself.
 const KIND: (&str, &str) = ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration");
@@ -56,6 +60,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     restarted(chain.add("unit", file(format!("/etc/systemd/system/{UNIT}"), unit(&host))), host);
     if host.is_live_node() {
         takes_turns(chain, UNIT);
+        is_well(chain, "well");
     } else {
         chain.add("enabled", Unit { running: None, ..enabled(UNIT) });
     }
@@ -65,18 +70,52 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
 pub(crate) fn run(chain: &mut Chain<'_>) {
     chain.begin("kubeadm", "kubelet");
     takes_turns(chain, RUNNING);
+    is_well(chain, "running-well");
 }
 
 /// A step at whose end the kubelet runs. On a host that is live it belongs to a rollout.
 fn takes_turns(chain: &mut Chain<'_>, name: &str) {
     let host = chain.host;
     let step = chain.add(name, enabled(UNIT));
+    step.notifies.push(check_of(UNIT));
     if !host.is_live_node() {
         return;
     }
     let is_control_plane = host.spec.roles.control_plane;
     step.disruption = if is_control_plane { Disruption::Quorum } else { Disruption::Restart };
-    step.rollout = Some(if is_control_plane { "control-plane" } else { "workers" }.into());
+    step.rollout = Some(rollout(&host).into());
+}
+
+/// The turns of a host that is live.
+fn rollout(host: &Host<'_>) -> &'static str {
+    if host.spec.roles.control_plane { "control-plane" } else { "workers" }
+}
+
+/// A kubelet that does not bear its new configuration dies again and again: the next host must not follow.
+fn is_well(chain: &mut Chain<'_>, name: &str) {
+    let host = chain.host;
+    let kubelet = &host.settings().kubelet;
+    if kubelet.kubelet_healthz_port == 0 {
+        return;
+    }
+    let address = match kubelet.kubelet_healthz_bind_address {
+        IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        address => address,
+    };
+    let url = format!("http://{}/healthz", SocketAddr::new(address, kubelet.kubelet_healthz_port));
+    let words = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "5", &url];
+    let check = Check {
+        name: "the kubelet is well".into(),
+        probe: Probe::Command { argv: words.iter().map(ToString::to_string).collect(), prints: "ok".into() },
+        timeout_s: WELL_S,
+        interval_ms: 500,
+        again: Some(check_of(UNIT)),
+    };
+    let step = chain.add(name, check);
+    if host.is_live_node() {
+        step.rollout = Some(rollout(&host).into());
+    }
 }
 
 /// Makes the kubelet of a live host restart when the step changes something.

@@ -115,6 +115,19 @@ impl<'h> Client<'h> {
         }
     }
 
+    /// Whatever a path of this API server, or of another one of the same cluster, answers: not only JSON.
+    pub(crate) fn plain(&self, server: Option<&str>, path: &str) -> Result<HttpResponse, HostError> {
+        let url = format!("{}{path}", server.unwrap_or(&self.access.server));
+        self.host.http(&HttpRequest {
+            method: "GET",
+            url: &url,
+            content_type: "",
+            body: None,
+            identity: &self.access.identity,
+            timeout: REQUEST,
+        })
+    }
+
     /// All objects of a collection that a query such as `labelSelector=…` selects. A list that changed too much
     /// while it was read is read once more.
     pub(crate) fn list(
@@ -326,7 +339,7 @@ fn kinds_of(list: &Value) -> Vec<Kind> {
 }
 
 /// A text in a path or query. Colons stay: names of roles have them.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {

@@ -67,6 +67,20 @@ pub(crate) struct Cluster {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only these assertions, by name or by the id of what they assert
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) assertions: Vec<String>,
+    /// How long to wait at most for what is not true yet, in seconds; 0 looks once
+    #[arg(long, value_name = "S", help_heading = "Verify")]
+    pub(crate) wait: Option<u64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Plan {
     #[command(subcommand)]
     pub(crate) of: PlanOf,

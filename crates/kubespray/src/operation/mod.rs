@@ -10,6 +10,7 @@ mod secrets;
 mod simulated;
 mod sinks;
 mod stored;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,6 +31,7 @@ pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{plan as simulated_plan, run as simulate};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use verify::{Asked, Verdict, verify};
 
 use crate::arguments::operations::Running;
 use crate::arguments::{Common, Connection, operations as arguments};

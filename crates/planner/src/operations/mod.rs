@@ -8,4 +8,4 @@ mod rules;
 mod verify;
 
 pub use cluster::cluster;
-pub use verify::verify;
+pub use verify::{clocks_apart, verify};

@@ -90,6 +90,17 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray verify -i inventory/mycluster/hosts.yaml\n  kubespray verify nodes CHK-061 -i hosts.yaml --wait 0\n  kubespray verify -i hosts.yaml --output json | jq '.assertions[] | select(.holds | not)'"
     )]
     Verify(operations::Verify),
+    /// Write every file that `kubespray cluster` would put on bare hosts, without asking any host
+    ///
+    /// A folder for each host, with a manifest of all paths: mode, owner, the step that puts it there, and for
+    /// downloads URL and checksum. Secrets stay names. The same input gives the same bytes, so two folders can be
+    /// compared.
+    ///
+    /// Hosts are what `--facts` says (a file of `kubespray facts --output json`); others are imagined as `--os` says.
+    #[command(
+        after_help = "Examples:\n  kubespray render -i hosts.yaml --os debian-13 --out rendered\n  kubespray render -i hosts.yaml --facts facts.json --host node1 --out rendered"
+    )]
+    Render(operations::Render),
     /// Make hosts have what a document of resources says: files, packages, units, kernel parameters …
     ///
     /// What the engine offers by itself, for what a site needs beside Kubernetes. A document is a YAML or JSON file
@@ -480,6 +491,7 @@ impl Arguments {
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
             Command::Cluster(c) => c.operation.common.output.clone(),
+            Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {

@@ -107,14 +107,14 @@ pub(super) fn unplannable(refusals: &[PlanningError]) -> Failure {
 }
 
 /// The problems that are no errors; errors end the operation before a host is asked anything.
-fn refuse_errors(problems: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
+pub(super) fn refuse_errors(problems: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
     if problems.iter().any(Diagnostic::is_error) {
         return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
     }
     Ok(problems)
 }
 
-fn hosts(site: &Site) -> Vec<String> {
+pub(super) fn hosts(site: &Site) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let members = GROUPS.into_iter().flat_map(|group| site.inventory.hosts_of(group));
     members.filter(|host| seen.insert(*host)).map(str::to_owned).collect()
@@ -174,7 +174,10 @@ fn check_hosts(
     Ok(())
 }
 
-fn specification(variables: &Variables, facts: &BTreeMap<String, Facts>) -> Result<ClusterSpec, Failure> {
+pub(super) fn specification(
+    variables: &Variables,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<ClusterSpec, Failure> {
     let spec = kubespray_spec::build(variables)?;
     let missing: BTreeMap<&str, Vec<&str>> = spec
         .needs_facts
@@ -214,7 +217,10 @@ fn look_for_cluster(
 }
 
 /// The texts of users' own network plugin, as templates of the first control plane (NET-154).
-fn manifests(spec: &ClusterSpec, variables: &Variables) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn manifests(
+    spec: &ClusterSpec,
+    variables: &Variables,
+) -> Result<BTreeMap<String, String>, Failure> {
     let mut texts = BTreeMap::new();
     let Some(host) = spec.groups.control_plane.first() else { return Ok(texts) };
     let Some(custom) = &spec.settings.custom_cni else { return Ok(texts) };

@@ -28,8 +28,7 @@ kube_encrypt_secret_data: true
 etcd_events_cluster_enabled: true
 loadbalancer_apiserver: {address: 10.0.0.9, port: 6443}
 loadbalancer_apiserver_localhost: true
-kube_override_hostname: ''
-auto_renew_certificates: true
+loadbalancer_apiserver_healthcheck_port: 8081
 ";
 
 fn facts() -> BTreeMap<String, Facts> {

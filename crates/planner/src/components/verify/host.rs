@@ -48,12 +48,10 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
     resolver(chain);
 }
 
+/// Where the host itself reaches what is bound to an address. What is bound to all of IPv6 is bound to all of IPv4, too,
+/// and hosts may have no IPv6.
 fn reachable(bound: IpAddr) -> IpAddr {
-    match bound {
-        IpAddr::V4(any) if any.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(any) if any.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        other => other,
-    }
+    if bound.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { bound }
 }
 
 /// CHK-001, CHK-023.

@@ -31,7 +31,7 @@ fn kubespray(folder: &Path, arguments: &[&str]) -> Run {
 /// Three hosts, one of them without an address in the inventory.
 const HOSTS: &str = "\
 all:
-  vars: {kube_encrypt_secret_data: true, files_repo: 'https://me:s3cr3t@mirror.local'}
+  vars: {kube_encrypt_secret_data: true, dl_k8s_io_url: 'https://me:s3cr3t@mirror.local'}
   hosts:
     c: {ip: 10.0.0.1, containerd_registry_auth: [{registry: r.local, username: u, password: s3cr3t}]}
     w: {ip: 10.0.0.2}

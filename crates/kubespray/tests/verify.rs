@@ -43,10 +43,8 @@ fn lab_a_bare_host_fails_with_reasons_and_stays_as_it_is() {
         verdicts.values().filter(|(holds, _)| !holds).count()
     );
     assert!(verdicts["host-answers"].0 && verdicts["clocks"].0);
-    // A host without pods has no log that cannot be read, and without a cluster nobody says so.
-    let wrong: Vec<&String> =
-        verdicts.iter().filter(|(_, (holds, _))| *holds).map(|(name, _)| name).collect();
-    assert_eq!(wrong, ["clocks", "host-answers"], "nothing else can hold on a bare host");
+    let held: Vec<&String> = verdicts.iter().filter(|(_, (holds, _))| *holds).map(|(name, _)| name).collect();
+    assert_eq!(held, ["clocks", "host-answers"], "nothing else can hold on a bare host");
     for (name, part) in [
         ("nodes", "there is no cluster yet: no `/etc/kubernetes/admin.conf`"),
         ("kubelet", "`kubelet.service` is inactive"),
@@ -56,6 +54,11 @@ fn lab_a_bare_host_fails_with_reasons_and_stays_as_it_is() {
     ] {
         assert!(verdicts[name].1.contains(part), "{name}: {}", verdicts[name].1);
     }
+
+    let one_reason = with(&["nodes", "requests", "--wait", "0"]);
+    has(&one_reason, 1, "the cluster does not work: 2 assertions, 2 failed");
+    has(&one_reason, 1, "it also fails `requests`: no request for a certificate waits or was denied");
+    assert_eq!(one_reason.err.matches("there is no cluster yet").count(), 1, "{}", one_reason.err);
 
     // What is not true yet is waited for, no longer than it may take.
     let waited = with(&["kubelet", "--wait", "1"]);

@@ -29,9 +29,7 @@ pub(crate) fn run(options: &Verify, printer: &mut Printer) -> Result<ExitCode, F
         for line in held(&verdicts) {
             printer.line(line);
         }
-        let problems: Vec<Diagnostic> =
-            verdicts.iter().filter(|verdict| !verdict.holds).map(problem).collect();
-        printer.diagnostics(&problems);
+        printer.diagnostics(&problems(&verdicts));
         let word = if failed == 0 { "the cluster works" } else { "the cluster does not work" };
         printer.line(format!("{word}: {}, {failed} failed", plural(verdicts.len(), "assertion")));
     }
@@ -60,7 +58,20 @@ fn held(verdicts: &[Verdict]) -> Vec<String> {
     lines.collect()
 }
 
-fn problem(verdict: &Verdict) -> Diagnostic {
+/// What does not hold. One reason of many, such as an API server that does not answer, is told once for its host.
+fn problems(verdicts: &[Verdict]) -> Vec<Diagnostic> {
+    let mut causes: Vec<Vec<&Verdict>> = Vec::new();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.holds) {
+        let is_same = |first: &&Verdict| first.host == verdict.host && first.problem == verdict.problem;
+        match causes.iter_mut().find(|all| all.first().is_some_and(is_same)) {
+            Some(all) => all.push(verdict),
+            None => causes.push(vec![verdict]),
+        }
+    }
+    causes.iter().filter_map(|all| all.split_first()).map(|(first, others)| problem(first, others)).collect()
+}
+
+fn problem(verdict: &Verdict, others: &[&Verdict]) -> Diagnostic {
     let what = verdict.problem.clone().unwrap_or_default();
     let mut problem = Diagnostic::error(verdict.name.clone(), what);
     if let Some(host) = &verdict.host {
@@ -68,5 +79,8 @@ fn problem(verdict: &Verdict) -> Diagnostic {
     }
     problem = verdict.evidence.iter().fold(problem, |problem, line| problem.because(line.clone()));
     problem = verdict.hints.iter().fold(problem, |problem, hint| problem.hint(hint.clone()));
-    problem.because(format!("asserts {}: {}", verdict.ids, verdict.what))
+    problem = problem.because(format!("asserts {}: {}", verdict.ids, verdict.what));
+    others.iter().fold(problem, |problem, other| {
+        problem.because(format!("it also fails `{}`: {}", other.name, other.what))
+    })
 }

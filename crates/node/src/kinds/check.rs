@@ -64,7 +64,11 @@ fn look<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<
         Probe::Cluster(assertion) => return assertion::look(host, clients, assertion),
         probe => look_simply(host, clients, probe)?,
     };
-    Ok(found.map(|(problem, evidence)| Finding { problem, evidence, hints: Vec::new() }))
+    let hint = match probe {
+        Probe::Command { argv, .. } => Some(format!("run it on the host to see more: `{}`", argv.join(" "))),
+        _ => None,
+    };
+    Ok(found.map(|(problem, evidence)| Finding { problem, evidence, hints: hint.into_iter().collect() }))
 }
 
 fn look_simply<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<Problem, Failure> {

@@ -15,6 +15,9 @@ use crate::{Host, HostError, HttpRequest, HttpResponse};
 /// How long one request may take. API servers themselves give up after 60 s.
 const REQUEST: Duration = Duration::from_secs(65);
 
+/// The same for small questions that are asked again soon.
+const PLAIN: Duration = Duration::from_secs(15);
+
 /// Objects of a list that are asked for at once.
 const PAGE: usize = 500;
 
@@ -124,7 +127,7 @@ impl<'h> Client<'h> {
             content_type: "",
             body: None,
             identity: &self.access.identity,
-            timeout: REQUEST,
+            timeout: PLAIN,
         })
     }
 

@@ -23,6 +23,12 @@ pub(super) fn look(
     quota: u64,
 ) -> Result<Option<Finding>, Failure> {
     let state = look_at_health(host, client)?;
+    if let Some(why) = &state.problem {
+        return Ok(Some(
+            Finding::new(format!("etcd does not say who its members are: {why}"))
+                .hint("see `journalctl -u etcd`; without a majority of members it says nothing"),
+        ));
+    }
     let problems = problems(client, &state, members, version, quota);
     let finding = Finding::of(problems, |many| format!("{many} problems of etcd"));
     Ok(finding.map(|finding| {
@@ -53,9 +59,6 @@ fn problems(
     };
     let told = health.problems(state).into_iter();
     let mut out: Vec<String> = told.map(|(who, why)| format!("`{who}` {why}")).collect();
-    if state.problem.is_some() {
-        return out;
-    }
     let has = |url: &String| state.members.iter().any(|seen| seen.listed.peer_urls.contains(url));
     for (url, name) in members.iter().filter(|(url, _)| !has(url)) {
         out.push(format!("`{name}` ({url}) is no member"));

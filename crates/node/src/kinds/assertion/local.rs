@@ -109,7 +109,7 @@ pub(super) fn programs(host: &dyn Host, programs: &[Program]) -> Result<Option<F
             }
         }
     }
-    let finding = Finding::of(problems, |many| format!("{many} programs are of other versions"));
+    let finding = Finding::of(problems, |many| format!("{many} programs are not as they must be"));
     Ok(finding
         .map(|finding| finding.hint("run `kubespray cluster`; `kubespray plan cluster` shows it first")))
 }

@@ -52,6 +52,13 @@ impl Printer {
         self.note(written);
     }
 
+    /// A line that is read while the command goes on.
+    pub(crate) fn line_now(&mut self, line: impl AsRef<str>) {
+        self.line(line);
+        let flushed = self.out.flush();
+        self.note(flushed);
+    }
+
     /// A result as JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
         let written = serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from);

@@ -130,6 +130,13 @@ pub trait Host {
         })
     }
 
+    /// Sends a datagram to `address:port` and gives the first one that comes back from there. Hosts without a network
+    /// say that nothing listens.
+    fn exchange(&self, address: &str, datagram: &[u8], timeout: Duration) -> Result<Vec<u8>, HostError> {
+        let _ = (datagram, timeout);
+        Err(HostError::Unreachable { what: format!("ask `{address}`"), why: "nothing listens there".into() })
+    }
+
     /// Bytes of a file that the controller keeps, from an offset on. Waits as long as something comes within the
     /// timeout. A host that no controller is connected to gets none.
     fn supply(&self, digest: &Digest, offset: u64, timeout: Duration) -> Result<Chunk, HostError> {

@@ -1,5 +1,6 @@
 //! A real host.
 
+mod datagram;
 mod facts;
 mod fetch;
 mod files;
@@ -268,6 +269,10 @@ impl Host for LinuxHost {
 
     fn http(&self, request: &HttpRequest<'_>) -> Result<HttpResponse, HostError> {
         http::ask(self, request)
+    }
+
+    fn exchange(&self, address: &str, datagram: &[u8], timeout: Duration) -> Result<Vec<u8>, HostError> {
+        datagram::exchange(address, datagram, timeout)
     }
 
     fn supply(&self, digest: &Digest, offset: u64, timeout: Duration) -> Result<Chunk, HostError> {

@@ -12,6 +12,7 @@ mod matrix;
 pub mod operations;
 mod outputs;
 mod preflight;
+mod render;
 mod select;
 mod since;
 mod sources;
@@ -25,5 +26,6 @@ pub use matrix::{
 };
 pub use outputs::observe_again;
 pub use preflight::{HostSeen, node_facts, preflight};
+pub use render::{Item, ItemKind, render};
 pub use select::{Selection, select};
 pub use since::{Moved, changed_since};

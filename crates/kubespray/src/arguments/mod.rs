@@ -80,6 +80,28 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray cluster -i inventory/mycluster/hosts.yaml\n  kubespray cluster -i hosts.yaml -K -u admin\n  kubespray cluster -i hosts.yaml --tags containerd"
     )]
     Cluster(operations::Cluster),
+    /// Find out whether a cluster works; changes nothing
+    ///
+    /// Asks every host and the API servers for everything that must be true of the cluster of the inventory: etcd,
+    /// control planes, nodes, pods, DNS, certificates, versions, clocks, and that `kubespray cluster` would change
+    /// nothing. Waits for what is not true yet. Each failure comes with what was seen and what helps.
+    ///
+    /// Exit code: 0 when the cluster works, 1 when something is not as it must be, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray verify -i inventory/mycluster/hosts.yaml\n  kubespray verify nodes CHK-061 -i hosts.yaml --wait 0\n  kubespray verify -i hosts.yaml --output json | jq '.assertions[] | select(.holds | not)'"
+    )]
+    Verify(operations::Verify),
+    /// Write every file that `kubespray cluster` would put on bare hosts, without asking any host
+    ///
+    /// A folder for each host, with a manifest of all paths: mode, owner, the step that puts it there, and for
+    /// downloads URL and checksum. Secrets stay names. The same input gives the same bytes, so two folders can be
+    /// compared.
+    ///
+    /// Hosts are what `--facts` says (a file of `kubespray facts --output json`); others are imagined as `--os` says.
+    #[command(
+        after_help = "Examples:\n  kubespray render -i hosts.yaml --os debian-13 --out rendered\n  kubespray render -i hosts.yaml --facts facts.json --host node1 --out rendered"
+    )]
+    Render(operations::Render),
     /// Make hosts have what a document of resources says: files, packages, units, kernel parameters …
     ///
     /// What the engine offers by itself, for what a site needs beside Kubernetes. A document is a YAML or JSON file
@@ -473,6 +495,8 @@ impl Arguments {
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
             Command::Cluster(c) => c.operation.common.output.clone(),
+            Command::Render(c) => c.common.output.clone(),
+            Command::Verify(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
                 operations::PlanOf::Cluster(c) => c.operation.common.output.clone(),

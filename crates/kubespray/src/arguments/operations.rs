@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Common, Connection};
 
@@ -64,6 +64,52 @@ pub(crate) struct Cluster {
     pub(crate) operation: Operation,
     #[command(flatten)]
     pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only these assertions, by name or by the id of what they assert
+    #[arg(value_name = "NAME|ID")]
+    pub(crate) assertions: Vec<String>,
+    /// How long to wait at most for what is not true yet, in seconds; 0 looks once
+    #[arg(long, value_name = "S", help_heading = "Verify")]
+    pub(crate) wait: Option<u64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// Systems that hosts can be imagined with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Os {
+    /// Debian 12
+    #[value(name = "debian-12")]
+    Debian12,
+    /// Debian 13
+    #[value(name = "debian-13")]
+    Debian13,
+    /// Ubuntu 22.04
+    #[value(name = "ubuntu-22.04")]
+    Ubuntu2204,
+    /// Ubuntu 24.04
+    #[value(name = "ubuntu-24.04")]
+    Ubuntu2404,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    /// The folder to write: a new one, an empty one, or one that this command wrote
+    #[arg(long, value_name = "DIR", help_heading = "Render")]
+    pub(crate) out: PathBuf,
+    /// Imagine hosts without facts with this system, freshly installed
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "Render")]
+    pub(crate) os: Option<Os>,
+    /// Only this host
+    #[arg(long, value_name = "HOST", conflicts_with = "limit", help_heading = "Render")]
+    pub(crate) host: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 #[derive(Debug, Args)]

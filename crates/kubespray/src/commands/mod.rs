@@ -13,10 +13,12 @@ mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod render;
 mod resources;
 mod runs;
 mod validate;
 mod vars;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
         Command::Cluster(options) => cluster::run(options, printer),
+        Command::Render(options) => render::run(options, printer),
+        Command::Verify(options) => verify::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::list;
 use kubespray_planner::components::{Live, PlanningError, Site as Known, probes};
-use kubespray_planner::{Seen, node_facts, operations};
+use kubespray_planner::{Seen, Wishes, node_facts, operations};
 use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_spec::ClusterSpec;
@@ -17,7 +17,7 @@ use kubespray_variables::Variables;
 
 use super::look::{Questions, observe};
 use super::{Reach, Standing, Wanted, chosen, secrets_of, standing};
-use crate::arguments::operations as arguments;
+use crate::arguments::{Common, Connection, operations as arguments};
 use crate::failure::{FOUND_ERRORS, Failure, evaluation};
 use crate::fleet;
 use crate::site::{Groups, Site};
@@ -28,47 +28,93 @@ const HOSTS_NAMED: usize = 8;
 /// The groups whose members are hosts of the cluster.
 const GROUPS: [&str; 3] = ["kube_control_plane", "etcd", "k8s_cluster"];
 
-/// What the cluster of an inventory is to be. Hosts are asked what they are and what they already have; nothing is
-/// changed.
-pub(crate) fn cluster(options: &arguments::Operation) -> Result<Wanted, Failure> {
-    let mut site = Site::load(&options.common, Groups::Kubespray)?;
+/// What is known of a cluster before anything is wished of it.
+pub(super) struct Learnt {
+    pub(super) reach: Reach,
+    pub(super) facts: BTreeMap<String, Facts>,
+    pub(super) variables: Variables,
+    pub(super) spec: ClusterSpec,
+    pub(super) live: Live,
+    pub(super) manifests: BTreeMap<String, String>,
+}
+
+/// Which hosts must answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answering {
+    /// Those that the operation is about, and they must be fit for it.
+    Meant,
+    /// None.
+    Any,
+}
+
+/// Asks hosts what they are and what they already have; nothing is changed.
+pub(super) fn learn(
+    common: &Common,
+    connection: &Connection,
+    answering: Answering,
+) -> Result<Learnt, Failure> {
+    let mut site = Site::load(common, Groups::Kubespray)?;
     site.warnings =
         refuse_errors(site.problems(&site.variables(kubespray_variables::UnknownFacts::Pending)))?;
     let hosts = hosts(&site);
-    let limit = match &options.common.limit {
-        Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
-        None => None,
+    let limit = match (&common.limit, answering) {
+        (_, Answering::Any) => Some(BTreeSet::new()),
+        (Some(limit), _) => Some(site.hosts(Some(limit))?.into_iter().collect()),
+        (None, _) => None,
     };
-    let mut reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
+    let mut reach = Reach::new(site, &hosts, common, connection)?;
     let facts = ask_facts(&mut reach, limit.as_ref())?;
     reach.site.learn(&facts);
     let variables = reach.variables();
-    check_hosts(&mut reach.site, &variables, &facts)?;
+    if answering == Answering::Meant {
+        check_hosts(&mut reach.site, &variables, &facts)?;
+    }
     let spec = specification(&variables, &facts)?;
     let live = look_for_cluster(&reach, &spec, &facts)?;
     let manifests = manifests(&spec, &variables)?;
-    let known = Known { spec: &spec, facts: &facts, live: &live };
-    let wishes = operations::cluster(&known, &manifests).map_err(|refusals| Failure {
-        diagnostics: refusals.iter().map(refused).collect(),
-        code: FOUND_ERRORS,
-    })?;
-    let mut wishes = chosen(wishes, &reach.site, options)?;
-    let retries = spec.settings.downloads.download_retries;
-    wishes.policy.attempts = u32::try_from(retries).unwrap_or(wishes.policy.attempts).max(1);
-    let standing = standing(&reach, wishes.steps.iter(), Standing::Kept)?;
-    let secrets = secrets_of(wishes.steps.iter(), &variables, &standing)?;
-    Ok(Wanted { reach, wishes, secrets })
+    Ok(Learnt { reach, facts, variables, spec, live, manifests })
+}
+
+/// What the cluster of an inventory is to be. Hosts are asked what they are and what they already have; nothing is
+/// changed.
+pub(crate) fn cluster(options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let learnt = learn(&options.common, &options.connection, Answering::Meant)?;
+    let wishes = learnt.wishes()?;
+    let wishes = chosen(wishes, &learnt.reach.site, options)?;
+    learnt.wanted(wishes)
+}
+
+impl Learnt {
+    /// What the cluster is to be.
+    pub(super) fn wishes(&self) -> Result<Wishes, Failure> {
+        let known = Known { spec: &self.spec, facts: &self.facts, live: &self.live };
+        operations::cluster(&known, &self.manifests).map_err(|refusals| unplannable(&refusals))
+    }
+
+    /// Wishes with the secrets that they name.
+    pub(super) fn wanted(self, mut wishes: Wishes) -> Result<Wanted, Failure> {
+        let retries = self.spec.settings.downloads.download_retries;
+        wishes.policy.attempts = u32::try_from(retries).unwrap_or(wishes.policy.attempts).max(1);
+        let standing = standing(&self.reach, wishes.steps.iter(), Standing::Kept)?;
+        let secrets = secrets_of(wishes.steps.iter(), &self.variables, &standing)?;
+        Ok(Wanted { reach: self.reach, wishes, secrets })
+    }
+}
+
+/// Why nothing can be wished.
+pub(super) fn unplannable(refusals: &[PlanningError]) -> Failure {
+    Failure { diagnostics: refusals.iter().map(refused).collect(), code: FOUND_ERRORS }
 }
 
 /// The problems that are no errors; errors end the operation before a host is asked anything.
-fn refuse_errors(problems: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
+pub(super) fn refuse_errors(problems: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
     if problems.iter().any(Diagnostic::is_error) {
         return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
     }
     Ok(problems)
 }
 
-fn hosts(site: &Site) -> Vec<String> {
+pub(super) fn hosts(site: &Site) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let members = GROUPS.into_iter().flat_map(|group| site.inventory.hosts_of(group));
     members.filter(|host| seen.insert(*host)).map(str::to_owned).collect()
@@ -128,7 +174,10 @@ fn check_hosts(
     Ok(())
 }
 
-fn specification(variables: &Variables, facts: &BTreeMap<String, Facts>) -> Result<ClusterSpec, Failure> {
+pub(super) fn specification(
+    variables: &Variables,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<ClusterSpec, Failure> {
     let spec = kubespray_spec::build(variables)?;
     let missing: BTreeMap<&str, Vec<&str>> = spec
         .needs_facts
@@ -168,7 +217,10 @@ fn look_for_cluster(
 }
 
 /// The texts of users' own network plugin, as templates of the first control plane (NET-154).
-fn manifests(spec: &ClusterSpec, variables: &Variables) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn manifests(
+    spec: &ClusterSpec,
+    variables: &Variables,
+) -> Result<BTreeMap<String, String>, Failure> {
     let mut texts = BTreeMap::new();
     let Some(host) = spec.groups.control_plane.first() else { return Ok(texts) };
     let Some(custom) = &spec.settings.custom_cni else { return Ok(texts) };

@@ -5,11 +5,14 @@ mod cache;
 mod cluster;
 mod document;
 mod execute;
+mod imagined;
 mod look;
+mod rendered;
 mod secrets;
 mod simulated;
 mod sinks;
 mod stored;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,10 +29,12 @@ pub(crate) use cluster::cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
+pub(crate) use rendered::rendered;
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{plan as simulated_plan, run as simulate};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use verify::{Asked, Verdict, verify};
 
 use crate::arguments::operations::Running;
 use crate::arguments::{Common, Connection, operations as arguments};

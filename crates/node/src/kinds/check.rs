@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use kubespray_resource::{Check, CheckState, ErrorClass, Failure, Probe};
 
+use super::assertion::{self, Finding};
 use super::unit;
-use crate::failure::last_lines;
+use crate::failure::{is_gone, last_lines};
 use crate::kubernetes::health::{self, Problem};
 use crate::kubernetes::{ApiError, Clients};
 use crate::{Host, HostError, Spawn, View, tokens};
@@ -18,25 +19,35 @@ pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failu
     if let Some(token) = &wish.again
         && view.is_pending(token)?
     {
-        return Ok(CheckState { problem: Some("something that it depends on has restarted".into()) });
+        let problem = Some("something that it depends on has restarted".into());
+        return Ok(CheckState { problem, ..CheckState::default() });
     }
-    Ok(CheckState { problem: look(view.host, &view.clients, &wish.probe)?.map(|(problem, _)| problem) })
+    let Some(finding) = look(view.host, &view.clients, &wish.probe)? else {
+        return Ok(CheckState::default());
+    };
+    let Finding { problem, evidence, hints } = match &wish.probe {
+        Probe::Unit(name) => with_evidence(view.host, name, finding)?,
+        _ => finding,
+    };
+    Ok(CheckState { problem: Some(problem), evidence, hints })
 }
 
 /// Looks until it is true or time is up.
 pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     let deadline = host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
     loop {
-        let Some((problem, evidence)) = look(host, &Clients::default(), &wish.probe)? else {
+        let Some(finding) = look(host, &Clients::default(), &wish.probe)? else {
             return match &wish.again {
                 Some(token) => Ok(tokens::clear(host, token)?),
                 None => Ok(()),
             };
         };
         if host.now_ms() >= deadline {
-            let message = format!("{} is not true after {} s: {problem}", wish.name, wish.timeout_s);
+            let message =
+                format!("{} is not true after {} s: {}", wish.name, wish.timeout_s, finding.problem);
             let mut failure = Failure::new(ErrorClass::Host, message);
-            failure.evidence = evidence;
+            failure.evidence = finding.evidence;
+            failure.hints = finding.hints;
             return Err(match &wish.probe {
                 Probe::Unit(name) => unit::with_evidence(host, name, failure),
                 _ => failure,
@@ -49,8 +60,29 @@ pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     }
 }
 
+/// A unit that is not active, with what its journal says.
+fn with_evidence(host: &dyn Host, unit: &str, finding: Finding) -> Result<Finding, Failure> {
+    let failure = unit::with_evidence(host, unit, Failure::of_host(finding.problem));
+    if is_gone(&failure) {
+        return Err(failure);
+    }
+    Ok(Finding { problem: failure.message, evidence: failure.evidence, hints: failure.hints })
+}
+
 /// What is wrong, with evidence.
-fn look<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<Problem, Failure> {
+fn look<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<Option<Finding>, Failure> {
+    let found = match probe {
+        Probe::Cluster(assertion) => return assertion::look(host, clients, assertion),
+        probe => look_simply(host, clients, probe)?,
+    };
+    let hint = match probe {
+        Probe::Command { argv, .. } => Some(format!("run it on the host to see more: `{}`", argv.join(" "))),
+        _ => None,
+    };
+    Ok(found.map(|(problem, evidence)| Finding { problem, evidence, hints: hint.into_iter().collect() }))
+}
+
+fn look_simply<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<Problem, Failure> {
     let told = |result: Result<(), HostError>| match result {
         Ok(()) => Ok(None),
         Err(error @ (HostError::Gone | HostError::Cancelled)) => Err(Failure::from(error)),
@@ -76,6 +108,7 @@ fn look<'h>(host: &'h dyn Host, clients: &Clients<'h>, probe: &Probe) -> Result<
         Probe::NodesReady { kubeconfig, nodes } => {
             asked(clients.get(host, kubeconfig).and_then(|client| health::nodes(&client, nodes)))
         }
+        Probe::Cluster(_) => Ok(None),
         Probe::Tcp(address) => told(host.connect(address, LOOK).map(drop)),
         Probe::Socket(path) => told(host.connect_socket(path)),
         Probe::Path(path) => Ok(match host.metadata(path)? {

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod archive;
+pub(crate) mod assertion;
 pub(crate) mod authority;
 pub(crate) mod certificate;
 pub(crate) mod check;

@@ -15,6 +15,9 @@ use crate::{Host, HostError, HttpRequest, HttpResponse};
 /// How long one request may take. API servers themselves give up after 60 s.
 const REQUEST: Duration = Duration::from_secs(65);
 
+/// The same for small questions that are asked again soon.
+const PLAIN: Duration = Duration::from_secs(15);
+
 /// Objects of a list that are asked for at once.
 const PAGE: usize = 500;
 
@@ -113,6 +116,19 @@ impl<'h> Client<'h> {
             Err(error) if error.code() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whatever a path of this API server, or of another one of the same cluster, answers: not only JSON.
+    pub(crate) fn plain(&self, server: Option<&str>, path: &str) -> Result<HttpResponse, HostError> {
+        let url = format!("{}{path}", server.unwrap_or(&self.access.server));
+        self.host.http(&HttpRequest {
+            method: "GET",
+            url: &url,
+            content_type: "",
+            body: None,
+            identity: &self.access.identity,
+            timeout: PLAIN,
+        })
     }
 
     /// All objects of a collection that a query such as `labelSelector=…` selects. A list that changed too much
@@ -326,7 +342,7 @@ fn kinds_of(list: &Value) -> Vec<Kind> {
 }
 
 /// A text in a path or query. Colons stay: names of roles have them.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {

@@ -50,7 +50,7 @@ pub(crate) fn nodes(client: &Client<'_>, names: &[String]) -> Result<Problem, Ap
 }
 
 /// Why pods of a workload are not ready.
-fn pods(client: &Client<'_>, live: &Value) -> Result<Vec<String>, ApiError> {
+pub(crate) fn pods(client: &Client<'_>, live: &Value) -> Result<Vec<String>, ApiError> {
     let labels = live.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let labels =
         labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
@@ -66,7 +66,8 @@ fn pods(client: &Client<'_>, live: &Value) -> Result<Vec<String>, ApiError> {
     Ok(broken.take(MOST_PODS).map(|(pod, why)| pod_line(pod, why)).collect())
 }
 
-fn pod_line(pod: &Value, why: String) -> String {
+/// A pod that is not as it should be, in one line.
+pub(crate) fn pod_line(pod: &Value, why: String) -> String {
     let statuses = |field: &str| {
         let list = pod.pointer(&format!("/status/{field}")).and_then(Value::as_array);
         list.cloned().unwrap_or_default()
@@ -84,6 +85,6 @@ fn pod_line(pod: &Value, why: String) -> String {
     format!("pod `{name}` on {place}: {}", waiting.unwrap_or(why))
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ mod error;
 mod expiry;
 mod flat_yaml;
 pub(crate) mod health;
-mod kubeconfig;
+pub(crate) mod kubeconfig;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

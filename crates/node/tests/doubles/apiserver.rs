@@ -18,13 +18,14 @@ const KEY: &[u8] = include_bytes!("../certificates/kubernetes/server.key");
 const ADMIN: &[u8] = include_bytes!("../certificates/kubernetes/admin.crt");
 
 /// Group and version, kind, plural, whether it is in namespaces, and the fields it has beside its metadata.
-const KINDS: [(&str, &str, &str, bool, &[&str]); 9] = [
+const KINDS: [(&str, &str, &str, bool, &[&str]); 10] = [
     ("v1", "Namespace", "namespaces", false, &["spec"]),
     ("v1", "Node", "nodes", false, &["spec"]),
     ("v1", "Pod", "pods", true, &["spec"]),
     ("v1", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
     ("v1", "Secret", "secrets", true, &["data", "stringData", "type", "immutable"]),
     ("apps/v1", "Deployment", "deployments", true, &["spec"]),
+    ("certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", false, &["spec"]),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["spec"]),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["spec"]),
     ("example.org/v1", "Thing", "things", true, &["spec"]),
@@ -48,6 +49,8 @@ pub struct Store {
     pub conflicts: u32,
     /// The next page that goes on is refused: the list changed too much.
     pub is_expired: bool,
+    /// What is answered at a path, whoever asks: texts that are no objects.
+    pub plain: BTreeMap<String, (u16, String)>,
     /// Connections are closed without an answer.
     pub is_down: bool,
     /// Objects of a page.
@@ -210,6 +213,8 @@ fn serve(stream: TcpStream, config: Arc<rustls::ServerConfig>, store: &Mutex<Sto
         store.requests.push(line.clone());
         let (status, body) = if !is_admin && asked.token != "Bearer good-token" {
             status(401, "Unauthorized", "Unauthorized", json!([]))
+        } else if let Some((status, text)) = store.plain.get(&asked.path).filter(|_| asked.method == "GET") {
+            (*status, Value::String(text.clone()))
         } else if store.answers.is_empty() {
             store.answer(&asked).unwrap_or_else(|problem| {
                 store.violations.push(format!("{line}: {problem}"));
@@ -220,7 +225,7 @@ fn serve(stream: TcpStream, config: Arc<rustls::ServerConfig>, store: &Mutex<Sto
             status(code, "Scripted", message, json!([]))
         };
         drop(store);
-        let text = body.to_string();
+        let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
         let retry = if status == 429 { "Retry-After: 1\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{retry}Content-Length: {}\r\n\r\n",

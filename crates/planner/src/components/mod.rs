@@ -26,6 +26,7 @@ mod packages;
 mod preinstall;
 pub(crate) mod resolvers;
 mod toml;
+pub(crate) mod verify;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 pub use apps::{Applications, applications};
 pub use control_plane::order as control_plane_order;
 pub use live::{Live, LiveEtcd, probes};
+pub use verify::{ASSERTIONS, Named as NamedAssertion, assertion_of};
 
 /// What is known when an operation is planned.
 #[derive(Debug)]

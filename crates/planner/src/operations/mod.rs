@@ -5,5 +5,7 @@
 
 mod cluster;
 mod rules;
+mod verify;
 
 pub use cluster::cluster;
+pub use verify::{clocks_apart, verify};

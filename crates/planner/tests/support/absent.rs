@@ -37,7 +37,9 @@ pub fn absent(resource: &Resource) -> State {
             stale: wish.members.iter().map(|member| member.path.clone()).collect(),
         }),
         Resource::Command(_) => State::Command(r::CommandState { done: false }),
-        Resource::Check(_) => State::Check(r::CheckState { problem: Some("not there".into()) }),
+        Resource::Check(_) => {
+            State::Check(r::CheckState { problem: Some("not there".into()), ..r::CheckState::default() })
+        }
         Resource::Authority(_) => State::Authority(None),
         Resource::Certificate(_) => State::Certificate(None),
         Resource::CertificateRequest(_) => State::CertificateRequest(r::OnDemandState),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Comparison, ObjectRef, Token};
+use crate::{Assertion, Comparison, ObjectRef, Token};
 
 /// Something that must be true of a host, and is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub enum Probe {
         /// The names of the nodes.
         nodes: Vec<String>,
     },
+    /// Something is true of the cluster.
+    Cluster(Assertion),
 }
 
 /// How a Kubernetes object must be.
@@ -135,10 +137,16 @@ fn rollout_problem(live: &Value, missing: u64) -> Option<String> {
 }
 
 /// What a probe found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckState {
     /// Why it is not true; nothing when it is.
     pub problem: Option<String>,
+    /// What was seen of it.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// What helps, most likely.
+    #[serde(default)]
+    pub hints: Vec<String>,
 }
 
 impl Check {

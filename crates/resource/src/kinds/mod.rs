@@ -2,6 +2,7 @@
 
 mod account;
 mod archive;
+mod assertion;
 mod authority;
 mod certificate;
 mod check;
@@ -27,6 +28,7 @@ mod unit;
 
 pub use account::{Group, GroupState, User, UserState};
 pub use archive::{Archive, ArchiveState, Member};
+pub use assertion::{Assertion, Namespaces, NodeMust, Program};
 pub use authority::{Authority, AuthorityState, OnDemandState, Signature};
 pub use certificate::{Certificate, CertificateFacts, CertificateRequest, CertificateState};
 pub use check::{Check, CheckState, ObjectMust, Probe, condition_problem};

@@ -57,7 +57,8 @@ pub(crate) fn observe(view: &View<'_>, wish: &EtcdHealth) -> Result<EtcdHealthSt
     look(view.host, &wish.client)
 }
 
-pub(super) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthState, Failure> {
+/// All members, what each says of itself, and whether those that vote can commit something.
+pub(crate) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthState, Failure> {
     let ctl = Ctl { host, client };
     let members = match as_seen(ctl.members())? {
         Ok(members) => members,

@@ -7,13 +7,15 @@ mod member;
 mod restore;
 
 pub(crate) use backup::{apply as apply_snapshot, observe as observe_snapshot};
-pub(crate) use health::{apply as apply_health, observe as observe_health};
+pub(crate) use health::{apply as apply_health, look as look_at_health, observe as observe_health};
 pub(crate) use member::{apply as apply_member, observe as observe_member};
 pub(crate) use restore::{apply as apply_restore, observe as observe_restore};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{EtcdClient, EtcdListed, Failure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +80,32 @@ impl Ctl<'_> {
         let list: MemberList = self.json(&["member", "list", "-w", "json"])?;
         Ok(list.members.into_iter().map(Member::listed).collect())
     }
+}
+
+/// The first key that begins with a prefix, and its value; nothing where there is none, or why it cannot be told.
+pub(crate) fn first_value(
+    host: &dyn Host,
+    client: &EtcdClient,
+    prefix: &str,
+) -> Result<Result<Option<(String, Vec<u8>)>, String>, Failure> {
+    #[derive(Deserialize)]
+    struct Range {
+        #[serde(default)]
+        kvs: Vec<Pair>,
+    }
+    #[derive(Deserialize)]
+    struct Pair {
+        key: String,
+        #[serde(default)]
+        value: String,
+    }
+    let decoded = |text: &str| STANDARD.decode(text).unwrap_or_default();
+    let ctl = Ctl { host, client };
+    let range = as_seen(ctl.json::<Range>(&["get", prefix, "--prefix", "--limit=1", "-w", "json"]))?;
+    Ok(range.map(|range| {
+        let first = range.kvs.into_iter().next()?;
+        Some((String::from_utf8_lossy(&decoded(&first.key)).into_owned(), decoded(&first.value)))
+    }))
 }
 
 /// A program in a folder of its own, or in one of the host's.

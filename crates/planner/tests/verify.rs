@@ -1,0 +1,167 @@
+//! Which assertions apply to a site, and what is written of it without asking a host.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, unreachable_pub, reason = "tests")]
+
+#[allow(dead_code, reason = "other tests need the rest")]
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubespray_planner::components::{ASSERTIONS, Live, Site, assertion_of};
+use kubespray_planner::operations::{cluster, verify};
+use kubespray_planner::{ItemKind, Seen, Wishes, lint, plan, render};
+use kubespray_resource::{CheckState, Facts, Resource, Secrets, State, Step};
+use support::{debian, spec};
+
+const HOSTS: &str = "
+all:
+  hosts: {c: {ip: 10.0.0.1}, e: {ip: 10.0.0.2}, w: {ip: 10.0.0.3}}
+  children:
+    kube_control_plane: {hosts: {c: }}
+    kube_node: {hosts: {w: }}
+    etcd: {hosts: {e: }}
+";
+
+const EVERYTHING: &str = "
+dns_mode: coredns_dual
+metrics_server_enabled: true
+kube_encrypt_secret_data: true
+etcd_events_cluster_enabled: true
+loadbalancer_apiserver: {address: 10.0.0.9, port: 6443}
+loadbalancer_apiserver_localhost: true
+loadbalancer_apiserver_healthcheck_port: 8081
+";
+
+fn facts() -> BTreeMap<String, Facts> {
+    [("c", "10.0.0.1"), ("e", "10.0.0.2"), ("w", "10.0.0.3")]
+        .map(|(name, address)| (name.to_owned(), debian(address)))
+        .into()
+}
+
+fn wishes_of(vars: &str, facts: &BTreeMap<String, Facts>) -> Wishes {
+    // Files of one host name others: the specification is made of all facts.
+    let spec = spec(HOSTS, vars, &self::facts());
+    verify(&Site { spec: &spec, facts, live: &Live::default() }, &BTreeMap::new()).unwrap()
+}
+
+fn wishes(vars: &str) -> Wishes {
+    wishes_of(vars, &facts())
+}
+
+fn names(wishes: &Wishes, host: &str) -> BTreeSet<String> {
+    let prefix = format!("{host}/verify/");
+    let ids = wishes.steps.iter().map(|step| step.id.as_str());
+    ids.filter_map(|id| Some(id.strip_prefix(&prefix)?.to_owned())).collect()
+}
+
+/// One line for each: how long it may take, how often it is looked, and how.
+fn shown(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        let Resource::Check(check) = &step.resource else { panic!("{} is no check", step.id) };
+        out += &format!("{} ({} s, every {} ms)\n", step.id, check.timeout_s, check.interval_ms);
+        out += &format!("    {}\n", serde_json::to_string(&check.probe).unwrap());
+    }
+    out
+}
+
+#[test]
+fn the_assertions_of_a_default_cluster() {
+    insta::assert_snapshot!(shown(&wishes("").steps));
+}
+
+#[test]
+fn every_assertion_applies_somewhere_and_every_step_is_one() {
+    let mut seen = BTreeSet::new();
+    for vars in ["", EVERYTHING] {
+        let wishes = wishes(vars);
+        for step in &wishes.steps {
+            let named = assertion_of(step).unwrap_or_else(|| panic!("{} is no assertion", step.id));
+            seen.insert(named.name);
+            let Resource::Check(check) = &step.resource else { panic!("{} is no check", step.id) };
+            assert_eq!(check.name, named.what);
+            assert_eq!((step.component.as_str(), step.phase.as_str()), ("verify", "verify"));
+        }
+        assert!(wishes.lock_hosts.is_empty() && wishes.gates.is_empty(), "nothing is changed, nothing waits");
+    }
+    let all: BTreeSet<&str> = ASSERTIONS.iter().map(|named| named.name).collect();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn what_does_not_apply_is_not_asked() {
+    let default = wishes("");
+    assert!(!names(&default, "e").contains("kubelet"), "no node");
+    assert!(!names(&default, "w").contains("api-answers"), "no control plane");
+    let has = |vars: &str, host: &str, name: &str| names(&wishes(vars), host).contains(name);
+    assert!(has("", "w", "dns-cache") && !has("enable_nodelocaldns: false", "w", "dns-cache"));
+    assert!(has("", "w", "dns-of-host") && !has("resolvconf_mode: none", "w", "dns-of-host"));
+    assert!(has("", "w", "api-through-proxy"));
+    assert!(!has("loadbalancer_apiserver_localhost: false", "w", "api-through-proxy"));
+    let none = "kube_network_plugin: none";
+    assert!(has(none, "c", "nodes") && has(none, "c", "workload-daemonset-kube-proxy"));
+    for name in ["pods", "system-pods", "workload-deployment-coredns", "api-through-service"] {
+        assert!(has("", "c", name) && !has(none, "c", name), "{name} needs a network for pods");
+    }
+}
+
+#[test]
+fn what_is_asked_of_all_is_asked_where_somebody_answers() {
+    let mut known = facts();
+    known.remove("w");
+    let some = wishes_of("", &known);
+    assert!(names(&some, "w").is_empty() && names(&some, "c").contains("nodes"));
+    let nodes = some.steps.iter().find(|step| step.id.as_str() == "c/verify/nodes").unwrap();
+    let text = serde_json::to_string(&nodes.resource).unwrap();
+    assert!(text.contains(r#""w":{"version""#), "a node whose host does not answer must be there: {text}");
+    known.remove("c");
+    assert!(!names(&wishes_of("", &known), "e").contains("nodes"), "no control plane can be asked");
+}
+
+#[test]
+fn a_cluster_that_works_is_a_plan_without_changes() {
+    let holds = |wishes: &Wishes, problem: Option<&str>| {
+        let state = CheckState { problem: problem.map(str::to_owned), ..CheckState::default() };
+        let states = wishes.steps.iter().map(|step| (step.id.clone(), Ok(State::Check(state.clone()))));
+        let seen = Seen { states: states.collect(), ..Seen::default() };
+        let plan = plan(wishes.clone(), &seen, &Secrets::default()).unwrap();
+        assert_eq!(lint(&plan, &Secrets::default()), []);
+        plan.is_empty()
+    };
+    let wishes = wishes(EVERYTHING);
+    assert!(holds(&wishes, None));
+    assert!(!holds(&wishes, Some("it is not")));
+}
+
+#[test]
+fn what_is_rendered_of_a_small_site() {
+    let facts = facts();
+    let spec = spec(HOSTS, "kube_encrypt_secret_data: true", &facts);
+    let site = Site { spec: &spec, facts: &facts, live: &Live::default() };
+    let hosts = render(&cluster(&site, &BTreeMap::new()).unwrap());
+    let mut out = String::new();
+    for (host, items) in &hosts {
+        for item in items {
+            let kind = serde_json::to_value(item.kind).unwrap();
+            let mode = item.mode.map_or_else(|| "-".to_owned(), |mode| mode.to_string());
+            let owner = item.owner.as_deref().unwrap_or("-");
+            let secrets =
+                if item.secrets.is_empty() { String::new() } else { format!(" {:?}", item.secrets) };
+            out += &format!(
+                "{} {mode} {owner} {} <- {}{secrets}\n",
+                kind.as_str().unwrap(),
+                item.path,
+                item.step
+            );
+        }
+        let secret = items.iter().filter(|item| !item.secrets.is_empty());
+        for item in secret {
+            let text = String::from_utf8(item.bytes.clone().unwrap()).unwrap();
+            assert!(text.contains("{secret:") && !item.more.contains_key("sha256"), "{host}: {}", item.path);
+        }
+        assert!(
+            items.iter().all(|item| item.kind != ItemKind::Key || item.bytes.is_none()),
+            "keys are made on hosts"
+        );
+    }
+    insta::assert_snapshot!(out);
+}

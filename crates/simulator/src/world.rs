@@ -200,7 +200,7 @@ impl World {
         options: Options,
     ) -> Result<usize, BadPlan> {
         let id = holder.run.clone();
-        self.checks.begin(&id, &plan, &options.selection, secrets);
+        self.checks.begin(&id, &plan, secrets);
         let (run, first) = Run::new(plan, holder, secrets.clone(), options, self.now_ms())?;
         let operator = self.operators.len();
         self.operators.push(Operator {

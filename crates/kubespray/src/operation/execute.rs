@@ -59,7 +59,7 @@ pub(crate) fn execute(
     };
     let files = cache::fill(&plan, printer)?;
     let sinks = Sinks::start(&plan, &reach.groups(), printer)?;
-    let options = Options { resume, ..Options::default() };
+    let options = Options { resume };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
     let signals = signals()?;

@@ -252,13 +252,15 @@ impl Table {
         }
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
+            let givers = step.resource.takes_from();
             for id in &step.after {
                 let Some(before) = self.step_index.get(id).copied() else {
                     let step = step.id.to_string();
                     return Err(BadPlan::NoStep { step, missing: id.clone() });
                 };
-                // The chain of a host keeps its own order.
-                let same_chain = self.steps[before].host == self.steps[at].host && before < at;
+                // The chain of a host keeps its own order; what a step takes must be here before it is sent.
+                let same_chain =
+                    self.steps[before].host == self.steps[at].host && before < at && !givers.contains(id);
                 if self.steps[at].active && !same_chain {
                     self.steps[at].waits += 1;
                     self.steps[before].dependents.push(at);

@@ -88,9 +88,13 @@ impl Helpers {
     }
 
     fn run(&mut self, options: Options) {
+        self.run_plan(plan(), options);
+    }
+
+    fn run_plan(&mut self, plan: Plan, options: Options) {
         let run = RunId::from("r");
         let holder = Holder { run, owner: "me".into(), operation: "cluster".into(), since_ms: 1 };
-        let (mut run, first) = Run::new(plan(), holder, Secrets::default(), options, 1).unwrap();
+        let (mut run, first) = Run::new(plan, holder, Secrets::default(), options, 1).unwrap();
         let mut open = std::collections::VecDeque::from(first);
         while let Some(output) = open.pop_front() {
             let input = match output {
@@ -140,6 +144,20 @@ fn outputs_travel_from_host_to_host() {
     ];
     assert_eq!(helpers.inputs(), expected);
     assert!(!format!("{:?}", helpers.told).contains("text of"), "events tell what happened, not the texts");
+}
+
+#[test]
+fn outputs_of_the_same_host_are_waited_for() {
+    let mut plan = plan();
+    for planned in &mut plan.steps {
+        planned.step.host = "leaf".into();
+    }
+    plan.steps.swap(0, 1);
+    let mut helpers = Helpers::new();
+    helpers.run_plan(plan, Options::default());
+    let taken =
+        |helpers: &Helpers| helpers.inputs().iter().map(|(_, inputs)| inputs.len()).collect::<Vec<_>>();
+    assert_eq!(taken(&helpers), [0, 1, 1]);
 }
 
 #[test]

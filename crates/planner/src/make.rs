@@ -124,12 +124,19 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
     sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
+    let mut loading: HashSet<String> = HashSet::new();
     for (step, compared) in compared_steps {
         let awaited = step.resource.awaits().is_some_and(|token| {
             // Lists of packages are fetched when packages are installed, not by themselves.
             !matches!(step.resource, Resource::Packages(_)) && notified.contains(&(step.host.clone(), token))
         });
-        let changes = !compared.is_same() || awaited;
+        // A module may bring parameters that the kernel lacked when it was looked at: whether it does is seen behind it.
+        let is_lacked =
+            matches!(seen.states.get(&step.id), Some(Ok(State::Sysctl(state))) if state.live.is_none());
+        let changes = !compared.is_same() || awaited || (is_lacked && loading.contains(&step.host));
+        if changes && matches!(step.resource, Resource::Module(_)) {
+            loading.insert(step.host.clone());
+        }
         if changes {
             notified.extend(step.notifies.iter().map(|token| (step.host.clone(), token.clone())));
         }
@@ -253,6 +260,38 @@ mod tests {
         assert!(texts_to_read(&wishes, &seen("new\n"), &secrets).is_empty());
         assert_eq!(texts_to_read(&wishes, &seen("old\n"), &secrets).len(), 1);
         assert!(plan(wishes, &seen("new\n"), &secrets).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_parameter_may_come_with_a_module() {
+        let module = kubespray_resource::Module { name: "m".into(), file: None, may_be_missing: true };
+        let sysctl = kubespray_resource::Sysctl {
+            key: "a.b".into(),
+            value: "1".into(),
+            file: "/etc/sysctl.conf".into(),
+            may_be_missing: true,
+            at_least: false,
+        };
+        let steps = vec![
+            step("a/x/before", sysctl.clone()),
+            step("a/x/module", module),
+            step("a/x/behind", sysctl.clone()),
+            step("b/x/other", sysctl),
+        ];
+        let wishes = Wishes { steps, ..Wishes::default() };
+        for (loaded, expected) in [(true, &[][..]), (false, &["a/x/module", "a/x/behind"])] {
+            let state = |step: &Step| match &step.resource {
+                Resource::Module(_) => {
+                    State::Module(kubespray_resource::ModuleState { loaded, available: true, kept: false })
+                }
+                _ => State::Sysctl(kubespray_resource::SysctlState { live: None, kept: None }),
+            };
+            let states = wishes.steps.iter().map(|step| (step.id.clone(), Ok(state(step)))).collect();
+            let seen = Seen { states, ..Seen::default() };
+            let plan = plan(wishes.clone(), &seen, &Secrets::default()).unwrap();
+            let changed: Vec<&str> = plan.changes().map(|planned| planned.step.id.as_str()).collect();
+            assert_eq!(changed, expected);
+        }
     }
 
     #[test]

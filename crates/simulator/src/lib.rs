@@ -14,6 +14,7 @@ mod fault;
 mod files;
 mod host;
 mod machine;
+mod mirror;
 mod models;
 mod network;
 mod observe;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use kubespray_controller::{BadPlan, Input, Options, Output, Report, Run};
@@ -142,6 +143,13 @@ impl World {
     /// All hosts in the order of their making, with their names.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, &SimHost)> {
         self.machines.iter().map(|machine| (machine.name.as_str(), &machine.host))
+    }
+
+    /// Says where a host is on the network, before anybody asks it.
+    pub fn set_address(&mut self, host: &str, address: Ipv4Addr) {
+        if let Some(host) = self.host(host) {
+            host.inner.borrow_mut().address = Some(address);
+        }
     }
 
     /// The images that registries have; all others are not found. Every image is there where nothing is said.

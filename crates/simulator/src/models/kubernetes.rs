@@ -1,5 +1,7 @@
 //! The kubelet, what it runs of a control plane, and which of these answer.
 
+use serde_json::{Value, json};
+
 use super::etcd::{answering, has_quorum, running};
 use super::pods::{Kubelet, pass};
 use super::{Viewer, address, at, is_active};
@@ -9,6 +11,8 @@ use crate::host::{Inner, text};
 pub(super) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PROXY_MANIFESTS: [&str; 2] =
     ["/etc/kubernetes/manifests/nginx-proxy.yml", "/etc/kubernetes/manifests/haproxy.yml"];
+/// Where the container engine looks for networks.
+const NETWORKS: &str = "/etc/cni/net.d";
 const PROXY_SETTINGS: [&str; 2] = ["/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"];
 
 /// Whether static pods of the host run.
@@ -25,6 +29,32 @@ pub(super) fn runs_control_plane(inner: &Inner) -> bool {
 /// Whether a proxy to the control planes runs at 127.0.0.1:6443.
 pub(super) fn runs_proxy(inner: &Inner) -> bool {
     runs_kubelet(inner) && PROXY_MANIFESTS.iter().any(|path| inner.files.get(path).is_some())
+}
+
+/// The name under which the kubelet of a host registers it.
+pub(super) fn node_name(inner: &Inner) -> String {
+    let settings = text(inner, "/etc/kubernetes/kubelet.env").unwrap_or_default();
+    let name = settings.split_once("--hostname-override=").map(|(_, rest)| {
+        rest.split(|end: char| end == '"' || end.is_whitespace()).next().unwrap_or_default().to_owned()
+    });
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| inner.name.clone())
+}
+
+/// What the kubelet registers its host with: taints, each as `key=value:effect`.
+fn register_taints(inner: &Inner) -> Vec<Value> {
+    let flags = text(inner, "/var/lib/kubelet/kubeadm-flags.env").unwrap_or_default();
+    let list = flags.split_once("--register-with-taints=").map_or("", |(_, rest)| rest);
+    let list = list.split(['"', ' ', '\n']).next().unwrap_or_default();
+    let taint = |text: &str| {
+        let (pair, effect) = text.rsplit_once(':')?;
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut taint = json!({"key": key, "effect": effect});
+        if !value.is_empty() {
+            super::store::set(&mut taint, &["value"], value.into());
+        }
+        Some(taint)
+    };
+    list.split(',').filter_map(taint).collect()
 }
 
 /// The value behind `KEY:` or `KEY=` in a text.
@@ -86,6 +116,11 @@ fn of_control_plane(host: &SimHost, plane: &Inner) -> Result<Server, String> {
     let urls = find(&manifest, "--etcd-servers").unwrap_or_default();
     let authority = find(&manifest, "--client-ca-file").and_then(|path| text(plane, &path));
     let authority = authority.ok_or("the API server has no authority")?;
+    for flag in ["--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--tls-cert-file"] {
+        if let Some(path) = find(&manifest, flag).filter(|path| text(plane, path).is_none()) {
+            return Err(format!("the API server exits: open {path}: no such file or directory"));
+        }
+    }
     // It looks from where it is, at the time of who asks.
     let mut from = Viewer::of(plane);
     from.now = Viewer::of(&host.inner.borrow()).now;
@@ -119,8 +154,10 @@ pub(super) fn kubelets(host: &SimHost, cluster: u64) -> Vec<Kubelet> {
         });
         let version = version_of(&inner, "kubelet");
         out.push(Kubelet {
-            node: inner.name.clone(),
+            node: node_name(&inner),
             version,
+            taints: register_taints(&inner),
+            has_network: inner.files.below(NETWORKS).iter().any(|path| path.contains(".conf")),
             address: address(&inner).to_string(),
             is_control_plane: inner.files.get(API_MANIFEST).is_some(),
             is_there,

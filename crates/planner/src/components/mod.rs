@@ -52,12 +52,14 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The host that cluster-wide steps run on: the first control plane that is live, else the first of all
-    /// (LIFE-076: a fresh host that is placed first joins the cluster that is there).
+    /// The host that cluster-wide steps run on: the control plane that made the cluster, else the first one that is
+    /// live, else the first of all (LIFE-076: a fresh host that is placed first joins the cluster that is there, and
+    /// leads it no more when it has joined: what was done in the cluster's name lies where it was done).
     pub(crate) fn leader(&self) -> &str {
         let group = &self.spec.groups.control_plane;
-        let live = group.iter().find(|name| self.live.control_planes.contains(*name));
-        live.or(group.first()).map_or("", String::as_str)
+        let live = || group.iter().filter(|name| self.live.control_planes.contains(*name));
+        let maker = live().find(|name| self.live.super_admins.contains(*name));
+        maker.or(live().next()).or(group.first()).map_or("", String::as_str)
     }
 
     /// The hosts whose facts are known, in the order of the inventory.

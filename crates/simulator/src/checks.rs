@@ -16,7 +16,7 @@ const LOCK: &str = "/var/lib/kubespray/lock";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`,
-    /// `etcd-quorum`.
+    /// `etcd-quorum`, `control-planes`.
     pub rule: &'static str,
     /// How.
     pub what: String,
@@ -33,6 +33,7 @@ pub struct Violation {
 /// - `takeover`: once a newer connection has begun a step on a host, helpers of older ones begin none.
 /// - `ends`: every run ends.
 /// - `etcd-quorum`: no run stops a member of etcd that its cluster cannot spare.
+/// - `control-planes`: no run stops an API server while another one that it stopped is not back.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     violations: Vec<Violation>,

@@ -86,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) off_until_us: u64,
     /// Nothing gets through to it.
     pub(crate) is_cut: bool,
+    /// From when to when its API server is away, because it begins anew.
+    pub(crate) api_away_us: (u64, u64),
     /// When it went off or was cut last.
     pub(crate) away_since_us: u64,
     /// Waiting gives way to others: a helper that waits is stopped, and goes on later from its beginning.

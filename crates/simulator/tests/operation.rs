@@ -21,10 +21,10 @@ use std::rc::Rc;
 use kubespray_controller::{Ending, Options, Report};
 use kubespray_planner::components::{Live, Site, engine_secrets, probes};
 use kubespray_planner::operations::cluster;
-use kubespray_planner::{lint, plan};
+use kubespray_planner::{Wishes, lint, plan};
 use kubespray_resource::{
-    Authority, CertificateRequest, Check, CheckState, Event, Facts, KeyAlgorithm, Plan, Probe, Resource,
-    State,
+    Authority, CertificateRequest, Check, CheckState, Command, Disruption, Drain, Event, Facts, KeyAlgorithm,
+    NodeState, Plan, Probe, Resource, Secrets, State, Step,
 };
 use kubespray_simulator::{Fault, Random, Sample, World};
 use kubespray_spec::ClusterSpec;
@@ -209,17 +209,18 @@ fn clusters_are_made_and_a_second_run_finds_nothing_to_do() {
     }
 }
 
-/// The files, units and packages of all hosts. Of what holds keys, or is made with them, only that it is there.
+/// The files, units and packages of all hosts. Of what holds keys or is made with them, and of who was there when a
+/// member of etcd began, only that it is there.
 fn portrait(world: &World) -> BTreeSet<String> {
+    const VARIES: [&str; 3] = ["/etc/kubernetes/ssl/", "/etc/ssl/etcd/ssl/", "/etc/etcd.env"];
     let mut out = BTreeSet::new();
     for (name, host) in world.hosts() {
         for (what, how) in host.portrait().into_iter().filter(|(what, _)| !what.starts_with("/proc/")) {
             let text = host.text(&what).unwrap_or_default();
-            let has_keys =
-                ["/etc/kubernetes/ssl/", "/etc/ssl/etcd/ssl/"].iter().any(|folder| what.starts_with(folder))
-                    || text.contains("BEGIN CERTIFICATE")
-                    || text.contains("certificate-authority-data");
-            let how = if has_keys { how.split(' ').next().unwrap_or_default() } else { &how };
+            let varies = VARIES.iter().any(|path| what.starts_with(path))
+                || text.contains("BEGIN CERTIFICATE")
+                || text.contains("certificate-authority-data");
+            let how = if varies { how.split(' ').next().unwrap_or_default() } else { &how };
             out.insert(format!("{name}: {what}: {how}"));
         }
     }
@@ -368,27 +369,28 @@ fn fresh() -> Case {
 
 fn changed() -> Case {
     let first = Operation::new(ALL, "custom_cni", "");
-    Case::new(Some(&first), Operation::new(ALL, "custom_cni", OTHER))
+    let case = Case::new(Some(&first), Operation::new(ALL, "custom_cni", OTHER));
+    let of_members = case.plan.changes().filter(|planned| planned.step.disruption == Disruption::Quorum);
+    let rollouts: BTreeSet<_> = of_members.map(|planned| planned.step.rollout.clone().unwrap()).collect();
+    assert_eq!(rollouts.into_iter().collect::<Vec<_>>(), ["control-plane", "etcd"]);
+    case
+}
+
+fn kill_by_seeds(case: &Case) {
+    for seed in seeds(12) {
+        let mut random = Random::new(seed, "kills");
+        case.kill(1 + random.below(case.acts));
+    }
 }
 
 #[test]
 fn the_controller_is_killed_while_a_cluster_is_made() {
-    let case = fresh();
-    let mut random = Random::new(1, "kills");
-    for seed in seeds(12) {
-        let mut random = Random::new(seed, "kills");
-        case.kill(1 + random.below(case.acts));
-    }
-    case.kill(1 + random.below(20));
+    kill_by_seeds(&fresh());
 }
 
 #[test]
 fn the_controller_is_killed_while_a_cluster_is_changed() {
-    let case = changed();
-    for seed in seeds(12) {
-        let mut random = Random::new(seed, "kills");
-        case.kill(1 + random.below(case.acts));
-    }
+    kill_by_seeds(&changed());
 }
 
 #[test]
@@ -401,4 +403,143 @@ fn a_cluster_is_made_whatever_happens() {
 fn a_cluster_is_changed_whatever_happens() {
     let case = changed();
     seeds(10).for_each(|seed| case.disturb(seed));
+}
+
+/// Hosts with a cluster as it is wished.
+fn made(operation: &Operation) -> World {
+    let mut world = operation.world(1);
+    let (report, _) = operation.run(&mut world, "first");
+    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
+    world.go_for(SETTLED_MS);
+    world
+}
+
+/// Runs some steps of nobody's, without any turns.
+fn run_wishes(world: &mut World, name: &str, steps: Vec<Step>) -> Report {
+    let wishes = Wishes { lock_hosts: vec!["a".into()], steps, ..Wishes::default() };
+    let seen = world.observe(&wishes, &Secrets::default());
+    let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
+    world.run(plan, name, &Secrets::default(), Options::default()).unwrap().0.unwrap()
+}
+
+fn command(host: &str, argv: &[&str]) -> Step {
+    let command = Command {
+        argv: argv.iter().map(ToString::to_string).collect(),
+        environment: BTreeMap::new(),
+        stdin: None,
+        guards: Vec::new(),
+        timeout_s: 60,
+    };
+    Step::new(host, "test", "test", "step", command)
+}
+
+fn rules(world: &World) -> Vec<&'static str> {
+    world.violations().iter().map(|violation| violation.rule).collect()
+}
+
+#[test]
+fn who_stops_what_the_cluster_cannot_spare_is_seen() {
+    let operation = Operation::new(ALL, "custom_cni", "");
+    let stop = ["systemctl", "stop", "--", "etcd.service"];
+    let begin_anew = [
+        "/bin/sh",
+        "-c",
+        "for pod in $(crictl pods --namespace kube-system --name '^kube-apiserver-' --quiet); do true; done",
+    ];
+    let before = made(&operation);
+    for (argv, hosts, expected) in [
+        (&stop[..], &["a"][..], &[][..]),
+        (&stop, &["a", "b"], &["etcd-quorum"]),
+        (&begin_anew, &["a"], &[]),
+        (&begin_anew, &["a", "b"], &["control-planes"]),
+    ] {
+        let mut world = before.copy(1);
+        let report = run_wishes(&mut world, "bad", hosts.iter().map(|host| command(host, argv)).collect());
+        assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
+        assert_eq!(rules(&world), expected, "{argv:?} {hosts:?}");
+    }
+}
+
+#[test]
+fn a_run_without_an_end_is_seen() {
+    let mut world = World::new(["a"], 1);
+    let probe = Probe::Path("/nowhere".into());
+    let check = Check { name: "x".into(), probe, timeout_s: 72 * 3600, interval_ms: 60_000 };
+    let wishes = Wishes { steps: vec![Step::new("a", "test", "test", "wait", check)], ..Wishes::default() };
+    let seen = world.observe(&wishes, &Secrets::default());
+    let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
+    let holder = world.holder("r", "test");
+    world.begin(plan, holder, &Secrets::default(), Options::default()).unwrap();
+    world.go();
+    assert_eq!(rules(&world), ["ends"]);
+}
+
+#[test]
+fn a_cluster_grows_even_by_a_host_that_is_placed_first() {
+    const ONE: &str = "
+all:
+  hosts: {a: , b: , c: }
+  children:
+    kube_control_plane: {hosts: {a: }}
+    kube_node: {hosts: {a: }}
+    etcd: {hosts: {a: }}
+";
+    const THREE: &str = "
+all:
+  hosts: {c: , b: , a: }
+  children:
+    kube_control_plane: {hosts: {c: , b: , a: }}
+    kube_node: {hosts: {a: , b: , c: }}
+    etcd: {hosts: {c: , b: , a: }}
+";
+    let mut world = made(&Operation::new(ONE, "custom_cni", ""));
+    let authority = |world: &World, host: &str| world.host(host).unwrap().text("/etc/kubernetes/ssl/ca.crt");
+    let before = authority(&world, "a");
+    let operation = Operation::new(THREE, "custom_cni", "");
+    let (report, _) = operation.run(&mut world, "grow");
+    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
+    assert_eq!(world.violations(), []);
+    world.go_for(SETTLED_MS);
+    assert_eq!(are_ready(&mut world, &["a", "b", "c"]), Ok(()));
+    assert_eq!((authority(&world, "c"), authority(&world, "b")), (before.clone(), before));
+    assert_eq!(operation.left(&mut world), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_is_drained_and_given_back() {
+    let operation = Operation::new(ALL, "custom_cni", "");
+    let mut world = made(&operation);
+    let drain = Drain {
+        kubeconfig: ADMIN.into(),
+        node: "b".into(),
+        mark: Some("upgrade".into()),
+        grace_s: Some(10),
+        timeout_s: 300,
+        ignore_daemonsets: true,
+        delete_empty_dir: true,
+        force: false,
+        pod_selector: None,
+        fallback: None,
+        uncordon_on_failure: true,
+    };
+    let open = NodeState {
+        kubeconfig: ADMIN.into(),
+        name: "b".into(),
+        unschedulable: Some(false),
+        mark: Some("upgrade".into()),
+        ..NodeState::default()
+    };
+    for (name, resource) in [("drain", Resource::from(drain)), ("open", open.into())] {
+        let report = run_wishes(&mut world, name, vec![Step::new("a", "test", "test", name, resource)]);
+        assert_eq!(
+            (report.ending, report.recap[0].changed),
+            (Ending::Done, 1),
+            "{name}: {:?}",
+            report.failures
+        );
+    }
+    // Pods that were drained begin elsewhere.
+    world.go_for(SETTLED_MS);
+    assert_eq!(operation.left(&mut world), Vec::<String>::new());
+    assert_eq!(world.violations(), []);
 }

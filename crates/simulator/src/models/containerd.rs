@@ -104,7 +104,10 @@ pub(super) fn restart(host: &SimHost, pod: &str) -> Result<Output, HostError> {
     if !is_active(&host.inner.borrow(), "containerd.service") {
         return failed("validate CRI v1 runtime API: no such file or directory");
     }
-    drop(host.effect(pod, 3_000_000)?);
+    drop(host.effect(pod, 1_000_000)?);
+    if pod == "kube-apiserver" {
+        super::kubernetes::begin_api(host, true);
+    }
     ok("")
 }
 

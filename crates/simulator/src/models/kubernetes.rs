@@ -4,13 +4,17 @@ use serde_json::{Value, json};
 
 use super::etcd::{answering, has_quorum, running};
 use super::pods::{Kubelet, pass};
-use super::{Viewer, address, at, is_active};
+use super::{Viewer, address, at, is_active, now_us};
 use crate::SimHost;
 use crate::host::{Inner, text};
 
 pub(super) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PROXY_MANIFESTS: [&str; 2] =
     ["/etc/kubernetes/manifests/nginx-proxy.yml", "/etc/kubernetes/manifests/haproxy.yml"];
+/// What kubeadm writes last for the kubelet.
+const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// An API server answers so long after it was begun.
+const API_START_US: u64 = 4_000_000;
 /// Where the container engine looks for networks.
 const NETWORKS: &str = "/etc/cni/net.d";
 const PROXY_SETTINGS: [&str; 2] = ["/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"];
@@ -19,11 +23,71 @@ const PROXY_SETTINGS: [&str; 2] = ["/etc/nginx/nginx.conf", "/etc/haproxy/haprox
 pub(super) fn runs_kubelet(inner: &Inner) -> bool {
     is_active(inner, "kubelet.service")
         && is_active(inner, "containerd.service")
-        && inner.files.get("/var/lib/kubelet/config.yaml").is_some()
+        && inner.files.get(KUBELET_CONFIG).is_some()
 }
 
-pub(super) fn runs_control_plane(inner: &Inner) -> bool {
-    runs_kubelet(inner) && inner.files.get(API_MANIFEST).is_some()
+/// Whether its API server answers at a moment.
+pub(super) fn runs_control_plane(inner: &Inner, now: u64) -> bool {
+    runs_kubelet(inner) && inner.files.get(API_MANIFEST).is_some() && !is_api_away(inner, now)
+}
+
+fn is_api_away(inner: &Inner, now: u64) -> bool {
+    let (from, until) = inner.api_away_us;
+    (from..until).contains(&now)
+}
+
+/// The API server of a host begins, or begins anew: told where that of another one is away just then for the same
+/// reason, for then nobody may be left to answer.
+pub(super) fn begin_api(host: &SimHost, is_anew: bool) {
+    let now = now_us(&host.inner.borrow());
+    let hosts = host.site.borrow().hosts();
+    let own = host.inner.borrow().name.clone();
+    let is_away = |other: &Inner| {
+        other.name != own && other.files.get(API_MANIFEST).is_some() && is_api_away(other, now)
+    };
+    let away =
+        hosts.iter().map(|other| other.borrow()).find(|other| is_away(other)).map(|other| other.name.clone());
+    if let Some(away) = away.filter(|_| is_anew) {
+        let what = format!("the API server of `{own}` was stopped while that of `{away}` was not back");
+        host.site.borrow_mut().broken.push(("control-planes", what));
+    }
+    host.inner.borrow_mut().api_away_us = (now, now + API_START_US);
+}
+
+/// Why the kubelet of a host would end at once.
+pub(super) fn kubelet_problem(inner: &Inner) -> Option<String> {
+    let settings = text(inner, "/etc/kubernetes/kubelet.env").unwrap_or_default();
+    let flag = |name: &str| {
+        let rest = settings.split_once(name)?.1;
+        rest.split(|end: char| end == '"' || end.is_whitespace()).next().map(str::to_owned)
+    };
+    let path = flag("--config=").unwrap_or_else(|| KUBELET_CONFIG.to_owned());
+    let Some(found) = text(inner, &path) else {
+        return Some(format!(
+            "failed to load kubelet config file, path: {path}, error: no such file or directory"
+        ));
+    };
+    let document = match super::documents::read(&found) {
+        Ok(documents) => documents.into_iter().next().unwrap_or_default(),
+        Err(why) => return Some(format!("failed to load kubelet config file, path: {path}, error: {why}")),
+    };
+    if super::store::words(&document, "/kind") != "KubeletConfiguration" {
+        return Some(format!(
+            "failed to load kubelet config file, path: {path}, error: no kind KubeletConfiguration"
+        ));
+    }
+    let authority = super::store::words(&document, "/authentication/x509/clientCAFile");
+    if !authority.is_empty() && text(inner, authority).is_none() {
+        return Some(format!("unable to load client CA file {authority}: no such file or directory"));
+    }
+    let bears_swap = document.get("failSwapOn").and_then(Value::as_bool) == Some(false);
+    if !bears_swap && text(inner, "/proc/swaps").unwrap_or_default().lines().count() > 1 {
+        return Some("running with swap on is not supported, please disable swap!".into());
+    }
+    let is_there = |path: Option<String>| path.is_some_and(|path| text(inner, &path).is_some());
+    let has_credential = is_there(flag("--kubeconfig=")) || is_there(flag("--bootstrap-kubeconfig="));
+    (settings.contains("--kubeconfig=") && !has_credential)
+        .then(|| "unable to load bootstrap kubeconfig: stat: no such file or directory".into())
 }
 
 /// Whether a proxy to the control planes runs at 127.0.0.1:6443.
@@ -80,9 +144,10 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
         return Err(refused());
     }
     let found = at(host, target).ok_or_else(|| "no route to host".to_owned())?;
+    let now = now_us(&host.inner.borrow());
     let (is_plane, is_proxy) = {
         let inner = found.borrow();
-        (runs_control_plane(&inner), runs_proxy(&inner))
+        (runs_control_plane(&inner, now), runs_proxy(&inner))
     };
     if is_plane {
         let plane = found.borrow().clone();
@@ -101,7 +166,8 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
     let mut why = refused();
     for upstream in upstreams.filter(|name| !name.starts_with("127.") && !name.contains('*')) {
         let plane = at(host, &upstream).map(|found| found.borrow().clone());
-        match plane.filter(runs_control_plane).map(|plane| of_control_plane(host, &plane)) {
+        match plane.filter(|plane| runs_control_plane(plane, now)).map(|plane| of_control_plane(host, &plane))
+        {
             Some(Ok(server)) => return Ok(server),
             Some(Err(error)) => why = error,
             None => {}

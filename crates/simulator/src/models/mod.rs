@@ -46,8 +46,8 @@ pub(crate) struct Site {
     pub(crate) clusters: BTreeMap<u64, Cluster>,
     pub(crate) registry: Registry,
     pub(crate) mirror: Mirror,
-    /// How runs took quorum away.
-    pub(crate) quorum_taken: Vec<String>,
+    /// Rules that runs broke, and how.
+    pub(crate) broken: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -98,7 +98,10 @@ pub(crate) fn started(host: &SimHost, unit: &str) -> Result<(), String> {
     match unit {
         "etcd.service" | "etcd-events.service" => etcd::started(host, unit),
         "containerd.service" => programs_there(host, &["containerd", "runc"]),
-        "kubelet.service" => programs_there(host, &["kubelet"]),
+        "kubelet.service" => {
+            programs_there(host, &["kubelet"])?;
+            kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)
+        }
         _ => Ok(()),
     }
 }
@@ -154,12 +157,12 @@ impl Viewer {
 }
 
 /// Whether something listens at a port of a host.
-fn listens(inner: &Inner, port: u16) -> bool {
+fn listens(inner: &Inner, port: u16, now: u64) -> bool {
     match port {
         22 => true,
         2379 | 2380 => is_active(inner, "etcd.service"),
         2383 | 2382 => is_active(inner, "etcd-events.service"),
-        6443 => kubernetes::runs_control_plane(inner) || kubernetes::runs_proxy(inner),
+        6443 => kubernetes::runs_control_plane(inner, now) || kubernetes::runs_proxy(inner),
         10250 | 10248 => kubernetes::runs_kubelet(inner),
         _ => false,
     }
@@ -169,7 +172,8 @@ fn listens(inner: &Inner, port: u16) -> bool {
 pub(crate) fn connects(host: &SimHost, target: &str) -> bool {
     let Some((name, port)) = target.rsplit_once(':') else { return false };
     let Ok(port) = port.parse() else { return false };
-    at(host, name).is_some_and(|to| listens(&to.borrow(), port))
+    let now = now_us(&host.inner.borrow());
+    at(host, name).is_some_and(|to| listens(&to.borrow(), port, now))
 }
 
 /// Whether a socket takes connections.

@@ -6,10 +6,11 @@ use kubespray_node::HostError;
 use kubespray_resource::Mode;
 use serde_json::Value;
 
+use super::super::address;
 use super::super::certificates::{first_address, of_server};
 use super::super::documents::Configuration;
+use super::super::kubernetes::{self, API_MANIFEST};
 use super::super::store::words;
-use super::super::{address, kubernetes};
 use super::{CLUSTER, COMPONENTS, FOLDER, OWN, Work, client, etcd_urls};
 use crate::files::Node;
 use crate::host::{file, put, text};
@@ -110,7 +111,12 @@ impl Work<'_> {
             text.extend([format!("    image: {repository}/{name}:{version}\n")]);
             files.push((format!("{FOLDER}/manifests/{name}.yaml"), text));
         }
-        self.write(&files, true)
+        let before = text(&self.host.inner.borrow(), API_MANIFEST);
+        self.write(&files, true)?;
+        if before != text(&self.host.inner.borrow(), API_MANIFEST) {
+            kubernetes::begin_api(self.host, before.is_some());
+        }
+        Ok(())
     }
 
     pub(super) fn kubeconfigs(&self, names: &[&str], server: &str) -> Result<(), HostError> {
@@ -130,8 +136,8 @@ impl Work<'_> {
     }
 
     /// The kubelet's files, and the kubelet runs. It registers with the taints that the configuration names; those of
-    /// a control plane, where it names none.
-    pub(super) fn kubelet(&self, is_control_plane: bool) -> Result<(), HostError> {
+    /// a control plane, where it names none. Inside: why it does not run.
+    pub(super) fn kubelet(&self, is_control_plane: bool) -> Result<Result<(), String>, HostError> {
         let taints: Vec<String> = match self.config.own("/nodeRegistration/taints").and_then(Value::as_array)
         {
             Some(taints) => taints
@@ -158,6 +164,9 @@ impl Work<'_> {
             true,
         )?;
         let mut inner = self.host.effect("kubelet.service", 500_000)?;
+        if let Some(why) = kubernetes::kubelet_problem(&inner) {
+            return Ok(Err(why));
+        }
         let is_unit = crate::programs::unit_text(&inner, "kubelet.service");
         let now = inner.effects;
         let unit = inner.units.entry("kubelet.service".into()).or_default();
@@ -166,6 +175,6 @@ impl Work<'_> {
             unit.loaded = is_unit;
             unit.started_at = now;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }

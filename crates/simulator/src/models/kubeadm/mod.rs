@@ -35,8 +35,9 @@ const OWN: [&str; 6] = [
 ];
 const DAY_US: u64 = 86_400_000_000;
 const TWO_HOURS_US: u64 = 7_200_000_000;
-/// kubeadm waits for an API server for about so long.
+/// kubeadm waits for an API server for about so long, and looks every so often.
 const PATIENCE_US: u64 = 240_000_000;
+const LOOK_US: u64 = 3_000_000;
 
 /// What was asked of kubeadm.
 #[derive(Default)]
@@ -163,8 +164,14 @@ impl Work<'_> {
         let Some((_, name, port, _)) = kubernetes::split(url) else {
             return Ok(Err(format!("{url} is no URL")));
         };
-        let found = kubernetes::server(self.host, &name, port);
-        drop(self.host.alive(if found.is_ok() { 3_000_000 } else { PATIENCE_US })?);
+        let mut found = kubernetes::server(self.host, &name, port);
+        for _ in 0..PATIENCE_US / LOOK_US {
+            drop(self.host.alive(LOOK_US)?);
+            if found.is_ok() {
+                break;
+            }
+            found = kubernetes::server(self.host, &name, port);
+        }
         Ok(found)
     }
 
@@ -213,7 +220,9 @@ impl Work<'_> {
         self.kubeconfigs(&["admin", "super-admin", "kubelet"], &self.endpoint())?;
         self.kubeconfigs(&["controller-manager", "scheduler"], &own)?;
         self.manifests(self.config, &self.version())?;
-        self.kubelet(true)?;
+        if let Err(why) = self.kubelet(true)? {
+            return phase("kubelet-start", &why);
+        }
         match self.server(&own)? {
             Ok(server) if server.cluster == cluster => {}
             Ok(_) => return phase("wait-control-plane", "another etcd"),
@@ -433,17 +442,21 @@ impl Work<'_> {
         } else {
             self.write(&[(format!("{folder}/ca.crt"), state.authority.clone())], false)?;
         }
-        self.kubelet(is_plane)?;
         self.kubeconfigs(&["kubelet"], &url)?;
-        drop(self.host.alive(3_000_000)?);
-        if is_plane && self.own_cluster() != Some(server.cluster) {
-            return phase("control-plane-join", "the API server of this host does not answer");
+        if let Err(why) = self.kubelet(is_plane)? {
+            return phase("kubelet-start", &why);
+        }
+        if is_plane {
+            let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
+            if self.server(&own)?.map(|own| own.cluster) != Ok(server.cluster) {
+                return phase("control-plane-join", "the API server of this host does not answer");
+            }
         }
         ok("This node has joined the cluster\n")
     }
 
     fn upgrade(&self, version: Option<&str>) -> Result<Output, HostError> {
-        if !runs_control_plane(&self.host.inner.borrow()) && version.is_some() {
+        if !runs_control_plane(&self.host.inner.borrow(), self.now()) && version.is_some() {
             return phase("preflight", "this host is no control plane that runs");
         }
         let Some(cluster) = self.own_cluster() else { return phase("preflight", "connection refused") };

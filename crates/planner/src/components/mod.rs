@@ -36,7 +36,6 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
-pub use apps::{Applications, applications};
 pub use control_plane::order as control_plane_order;
 pub use live::{Live, LiveEtcd, probes};
 
@@ -139,36 +138,6 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Everything that hosts need before a container engine: names, packages, folders, kernel parameters, resolvers,
-/// clocks. Hosts whose facts are not known are left out.
-pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
-    site.hosts().flat_map(prepare).collect()
-}
-
-/// Kubernetes on hosts that are prepared and have a container engine and etcd: kubelets, control planes, joins,
-/// labels and taints. Hosts whose facts are not known are left out.
-pub fn kubernetes(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
-    let mut all = (Vec::new(), Vec::new());
-    for host in site.hosts().filter(Host::is_node) {
-        let mut chain = Chain::new(host);
-        load_balancer::wish(&mut chain);
-        kubelet::wish(&mut chain);
-        control_plane::wish(&mut chain);
-        join::wish(&mut chain);
-        join::nodes(&mut chain);
-        let (steps, refusals) = chain.finish();
-        all.0.extend(steps);
-        all.1.extend(refusals);
-    }
-    all
-}
-
-fn prepare(host: Host<'_>) -> Vec<Step> {
-    let mut chain = Chain::new(host);
-    begin(&mut chain);
-    chain.into_steps()
-}
-
 /// What a host gets before a container engine.
 pub(crate) fn begin(chain: &mut Chain<'_>) {
     bootstrap::wish(chain);
@@ -192,21 +161,6 @@ pub struct PlanningError {
     pub message: String,
     /// What helps.
     pub hint: String,
-}
-
-/// What hosts need to run containers: the engine with its tools, images, the basic CNI plugins. Also why it cannot be
-/// had; then the steps must not run.
-pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
-    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
-    for host in site.hosts() {
-        let mut chain = Chain::new(host);
-        equip(&mut chain);
-        cni::wish(&mut chain);
-        let (own, refused) = chain.finish();
-        steps.extend(own);
-        refusals.extend(refused);
-    }
-    (steps, refusals)
 }
 
 /// The container engine, and everything that is fetched before a cluster is touched.
@@ -292,10 +246,6 @@ impl<'a> Chain<'a> {
             Resource::Download(wish) => Some(wish),
             _ => None,
         })
-    }
-
-    pub(crate) fn into_steps(self) -> Vec<Step> {
-        self.steps
     }
 
     /// The steps, and why they must not run.

@@ -331,6 +331,21 @@ mod tests {
     }
 
     #[test]
+    fn a_helper_that_goes_on_although_there_is_a_newer_one_is_seen() {
+        for (newest, expected) in [(0, &[][..]), (99, &["takeover"])] {
+            let mut world = crate::World::new(["a"], 0);
+            world.machines[0].newest_link = newest;
+            let step = Step::new("a", "c", "p", "x", Swap {});
+            let wishes = kubespray_planner::Wishes { steps: vec![step], ..Default::default() };
+            let seen = world.observe(&wishes, &Secrets::default());
+            let plan = kubespray_planner::plan(wishes, &seen, &Secrets::default()).unwrap();
+            world.run(plan, "r", &Secrets::default(), Default::default()).unwrap();
+            let rules: Vec<_> = world.violations().iter().map(|violation| violation.rule).collect();
+            assert_eq!(rules, expected);
+        }
+    }
+
+    #[test]
     fn each_rule_is_seen_to_be_broken() {
         let mut watch = Watch::new(1);
         watch.applies(0, true, false);

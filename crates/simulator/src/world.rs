@@ -91,7 +91,7 @@ impl World {
         Self::of(names, seed, |name, number| host.copy(name, number))
     }
 
-    /// Hosts as these are now, with nobody at work and no faults.
+    /// Hosts as these are now, at the same moment, with nobody at work and no faults.
     pub fn copy(&self, seed: u64) -> Self {
         let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
         let mut copy = Self::of(names, seed, |name, number| match self.host(name) {
@@ -99,6 +99,7 @@ impl World {
             None => SimHost::new(name, number),
         });
         self.site.borrow().copy_to(&mut copy.site.borrow_mut());
+        copy.now_us = self.now_us;
         copy.heal();
         copy
     }

@@ -169,11 +169,11 @@ const SETTLED_MS: u64 = 30_000;
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 
 /// Whether these nodes are ready, as a control plane tells it.
-fn are_ready(world: &mut World, nodes: &[&str]) -> Result<(), String> {
+fn are_ready(world: &mut World, asked: &str, nodes: &[&str]) -> Result<(), String> {
     let nodes = nodes.iter().map(|name| (*name).to_owned()).collect();
     let probe = Probe::NodesReady { kubeconfig: ADMIN.into(), nodes };
     let check = Check { name: "ready".into(), probe, timeout_s: 1, interval_ms: 100 };
-    let items = BTreeMap::from([("a".to_owned(), vec![("a/test/ready".into(), check.into())])]);
+    let items = BTreeMap::from([(asked.to_owned(), vec![("a/test/ready".into(), check.into())])]);
     match world.states(items).into_values().next() {
         Some(Ok(State::Check(CheckState { problem: None }))) => Ok(()),
         other => Err(format!("{other:?}")),
@@ -197,8 +197,8 @@ fn clusters_are_made_and_a_second_run_finds_nothing_to_do() {
         assert_eq!(report.ending, Ending::Done, "{what}: {:#?}", report.failures);
         assert_eq!(world.violations(), [], "{what}");
         world.go_for(SETTLED_MS);
-        assert_eq!(are_ready(&mut world, nodes), Ok(()), "{what}");
-        let is_alone = are_ready(&mut world, &["a"]).is_err();
+        assert_eq!(are_ready(&mut world, "a", nodes), Ok(()), "{what}");
+        let is_alone = are_ready(&mut world, "a", &["a"]).is_err();
         assert_eq!(is_alone, network == "none", "{what}: only what has a network is ready");
         let starts: Vec<u64> = world.hosts().map(|(_, host)| host.starts()).collect();
         assert_eq!(operation.left(&mut world), Vec::<String>::new(), "{what}");
@@ -500,7 +500,7 @@ all:
     assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
     assert_eq!(world.violations(), []);
     world.go_for(SETTLED_MS);
-    assert_eq!(are_ready(&mut world, &["a", "b", "c"]), Ok(()));
+    assert_eq!(are_ready(&mut world, "a", &["a", "b", "c"]), Ok(()));
     assert_eq!((authority(&world, "c"), authority(&world, "b")), (before.clone(), before));
     assert_eq!(operation.left(&mut world), Vec::<String>::new());
 }
@@ -542,4 +542,68 @@ fn a_node_is_drained_and_given_back() {
     world.go_for(SETTLED_MS);
     assert_eq!(operation.left(&mut world), Vec::<String>::new());
     assert_eq!(world.violations(), []);
+}
+
+#[test]
+fn any_control_plane_may_be_away() {
+    let operation = Operation::new(FIVE, "custom_cni", "");
+    let before = made(&operation);
+    for (away, asked) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        let mut world = before.copy(1);
+        world.befall(Fault::Off { host: away.into(), off_ms: u64::MAX });
+        world.go_for(SETTLED_MS);
+        let others: Vec<&str> = NAMES.into_iter().filter(|name| *name != away).collect();
+        assert_eq!(are_ready(&mut world, asked, &others), Ok(()), "{away}");
+        assert!(are_ready(&mut world, asked, &[away]).is_err());
+    }
+}
+
+#[test]
+fn a_changed_variable_changes_what_it_must() {
+    const MIRROR: &str = "containerd_registries_mirrors:
+  - {prefix: docker.io, mirrors: [{host: 'https://mirror.example', capabilities: [pull]}]}
+";
+    let before = made(&Operation::new(ALL, "custom_cni", ""));
+    // What changes on every host, and what more on the one that leads.
+    for (vars, of_all, of_leader) in [
+        ("additional_sysctl: [{name: vm.swappiness, value: 10}]", "preinstall/sysctl-vm.swappiness", ""),
+        (
+            "kubelet_max_pods: 90",
+            "kubelet/configuration kubelet/kubelet.service kubelet/running control-plane/ready",
+            "",
+        ),
+        (
+            "kube_apiserver_request_timeout: 2m0s",
+            "control-plane/kubeadm-config control-plane/manifests control-plane/ready",
+            "control-plane/upload-config",
+        ),
+        (
+            "supplementary_addresses_in_ssl_keys: [api.example]",
+            "control-plane/kubeadm-config control-plane/certificate-names control-plane/manifests control-plane/ready",
+            "control-plane/upload-config",
+        ),
+        (
+            "etcd_heartbeat_interval: 300",
+            "etcd/settings etcd/running-others-healthy etcd/snapshot etcd/running etcd/healthy",
+            "",
+        ),
+        (MIRROR, "containerd/registry-docker.io", ""),
+        (
+            "coredns_default_zone_cache_block: cache 60",
+            "",
+            "coredns/configmap-coredns coredns/deployment-coredns",
+        ),
+    ] {
+        let mut world = before.copy(1);
+        let (plan, _) = Operation::new(ALL, "custom_cni", vars).plan(&mut world);
+        let of = |host: &str| -> Vec<String> {
+            let ids = plan.changes().map(|planned| planned.step.id.as_str());
+            ids.filter_map(|id| Some(id.split_once('/').filter(|(of, _)| *of == host)?.1.to_owned()))
+                .collect()
+        };
+        let all = of("b");
+        assert_eq!((all.join(" "), of("c")), (of_all.to_owned(), all.clone()), "{vars}");
+        let more: Vec<String> = of("a").into_iter().filter(|step| !all.contains(step)).collect();
+        assert_eq!(more.join(" "), of_leader, "{vars}");
+    }
 }

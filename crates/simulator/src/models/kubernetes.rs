@@ -250,6 +250,14 @@ pub(super) fn version_of(inner: &Inner, program: &str) -> String {
     word.unwrap_or("v1.35.0").to_owned()
 }
 
+/// Whether one version such as `v1.35.10` is newer than another.
+pub(super) fn is_newer(one: &str, other: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> {
+        text.trim_start_matches('v').split('.').map_while(|part| part.parse().ok()).collect()
+    };
+    numbers(one) > numbers(other)
+}
+
 /// Scheme, name, port and the rest of a URL.
 pub(super) fn split(url: &str) -> Option<(String, String, u16, String)> {
     let (scheme, rest) = url.split_once("://")?;

@@ -3,7 +3,7 @@
 use kubespray_node::{HostError, Output};
 
 use super::super::etcd::running;
-use super::super::kubernetes::{runs_kubelet, version_of};
+use super::super::kubernetes::{is_newer, runs_kubelet, version_of};
 use super::super::{failed, has_socket, is_installed};
 use super::{COMPONENTS, FOLDER, SOCKET, Work, etcd_urls};
 use crate::host::text;
@@ -53,7 +53,14 @@ impl Work<'_> {
                 add(&format!("FileAvailable-{}", path.replace('/', "-")), format!("{path} already exists"));
             }
         }
-        if is_control_plane && (version_of(&inner, "kubeadm") < self.version()) {
+        let (own, kubelet) = (version_of(&inner, "kubeadm"), version_of(&inner, "kubelet"));
+        if is_newer(&kubelet, &own) {
+            add(
+                "KubeletVersion",
+                format!("the kubelet version is higher than the control plane version: {kubelet}"),
+            );
+        }
+        if is_control_plane && is_newer(&self.version(), &own) {
             add(
                 "KubernetesVersion",
                 "this version of kubeadm is older than the version that is wished".into(),

@@ -476,7 +476,7 @@ impl Work<'_> {
                 "[upgrade/version] FATAL: the --version argument is invalid: {wanted} after {found}"
             ));
         }
-        if version_of(&self.host.inner.borrow(), "kubeadm") < wanted {
+        if kubernetes::is_newer(&wanted, &version_of(&self.host.inner.borrow(), "kubeadm")) {
             return failed(format!("[upgrade/version] FATAL: kubeadm is older than {wanted}"));
         }
         let config =

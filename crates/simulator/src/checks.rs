@@ -339,7 +339,7 @@ mod tests {
             let wishes = kubespray_planner::Wishes { steps: vec![step], ..Default::default() };
             let seen = world.observe(&wishes, &Secrets::default());
             let plan = kubespray_planner::plan(wishes, &seen, &Secrets::default()).unwrap();
-            world.run(plan, "r", &Secrets::default(), Default::default()).unwrap();
+            world.run(plan, "r", &Secrets::default(), kubespray_controller::Options::default()).unwrap();
             let rules: Vec<_> = world.violations().iter().map(|violation| violation.rule).collect();
             assert_eq!(rules, expected);
         }

@@ -412,7 +412,7 @@ fn drift_is_found_and_mended() {
     world.host("b").unwrap().put_text("/opt/sample/etc/sample-worker.conf", "drift\n");
     let plan = planned(&mut world, &sample);
     let changes: Vec<&str> = plan.changes().map(|planned| planned.step.id.as_str()).collect();
-    assert_eq!(changes, ["b/worker/config", "b/worker/unit"]);
+    assert_eq!(changes, ["b/worker/config", "b/worker/unit", "b/worker/check"]);
     let (report, _) = run(&mut world, &sample, "second");
     assert_eq!(report.ending, Ending::Done);
     assert_eq!(differences(&portrait(&world), &end), Vec::<String>::new());

@@ -1,6 +1,8 @@
 //! One file per command.
 
 mod apply;
+mod bundle;
+mod cluster;
 mod completions;
 mod config;
 mod exec;
@@ -38,10 +40,12 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
+        Command::Cluster(options) => cluster::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),
         Command::Runs(options) => runs::run(options, printer),
+        Command::Bundle(options) => bundle::run(options, printer),
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),

@@ -1,12 +1,18 @@
 //! Looking at hosts over their connections.
 
-use kubespray_planner::{Answers, Questions, Seen, Wishes, look as look_by};
-use kubespray_resource::wire::{Answer, Ask};
-use kubespray_resource::{Failure as HostFailure, Secrets};
+use std::collections::BTreeMap;
 
-use super::{Reach, missing};
+use kubespray_planner::{Answers, Questions as Asks, Seen, Wishes, look as look_by, observe as observe_by};
+use kubespray_resource::wire::{Answer, Ask};
+use kubespray_resource::{Failure as HostFailure, Resource, Secrets, StepId};
+
+use super::Reach;
+use super::secrets::missing;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
+
+/// What hosts are asked, by host.
+pub(super) type Questions = BTreeMap<String, Vec<(StepId, Resource)>>;
 
 /// What the hosts of some wishes have. A host that cannot be asked is an error, and all of them are named.
 pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<Seen, Failure> {
@@ -15,19 +21,24 @@ pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<
             secrets.get(&name).map_err(|secret| missing(&step.host, &secret))?;
         }
     }
-    look_by(wishes, secrets, |questions| ask(reach, questions))
+    look_by(wishes, secrets, |asks| ask(reach, asks))
+}
+
+/// Asks hosts what they have; a host that cannot be asked is an error, and all of them are named.
+pub(super) fn observe(reach: &Reach, asked: &Questions, seen: &mut Seen) -> Result<(), Failure> {
+    seen.states.extend(observe_by(asked.clone(), &mut |asks| ask(reach, asks))?);
+    Ok(())
 }
 
 /// Asks hosts, all at once.
-pub(crate) fn ask(reach: &Reach, mut questions: Questions) -> Result<Answers, Failure> {
-    let ways = reach.ways(&questions.keys().map(String::as_str).collect::<Vec<_>>())?;
-    let asked = |host: &str| questions.get(host).cloned().unwrap_or_default();
-    let results = fleet::ask(&reach.transport, &ways, asked);
+fn ask(reach: &Reach, mut asks: Asks) -> Result<Answers, Failure> {
+    let ways = reach.ways(&asks.keys().map(String::as_str).collect::<Vec<_>>())?;
+    let of_host = |host: &str| asks.get(host).cloned().unwrap_or_default();
+    let results = fleet::ask(&reach.transport, &ways, of_host);
     let (mut answers, mut problems) = (Answers::new(), Vec::new());
     for (host, result) in results {
         // Without a text a plan says what differs in other words; without an observation there is none.
-        let is_needed =
-            questions.remove(&host).into_iter().flatten().any(|ask| !matches!(ask, Ask::Read { .. }));
+        let is_needed = asks.remove(&host).into_iter().flatten().any(|ask| !matches!(ask, Ask::Read { .. }));
         let given = match result {
             Err(why) => {
                 problems.extend(is_needed.then(|| fleet::problem(&host, &why)));

@@ -17,6 +17,5 @@ pub use driver::{Signal, drive};
 pub use files::Files;
 pub use run::Run;
 pub use words::{
-    BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, Selection,
-    SlowStep,
+    BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, SlowStep,
 };

@@ -8,8 +8,7 @@ use kubespray_resource::{Event, EventKind, PLAN_SCHEMA_VERSION, Plan, RunId, Sec
 
 use crate::table::{Asked, HostRow, Link, Lock, Table};
 use crate::words::{
-    BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, Selection,
-    SlowStep,
+    BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, SlowStep,
 };
 
 /// How long a lock host that went away is waited for at the end, so that it does not keep the lock.
@@ -42,7 +41,6 @@ pub struct Run {
     pub(crate) run: RunId,
     pub(crate) holder: Holder,
     pub(crate) secrets: Secrets,
-    selection: Selection,
     pub(crate) resume: bool,
     pub(crate) table: Table,
     pub(crate) phase: Phase,
@@ -89,12 +87,11 @@ impl Run {
         if plan.schema_version != PLAN_SCHEMA_VERSION {
             return Err(BadPlan::Schema(plan.schema_version));
         }
-        let table = Table::of(&plan, &options.selection)?;
+        let table = Table::of(&plan)?;
         let mut run = Self {
             run: holder.run.clone(),
             holder,
             secrets,
-            selection: options.selection,
             resume: options.resume,
             table,
             phase: Phase::Lock,
@@ -407,7 +404,6 @@ impl Run {
         let record = Record {
             schema_version: RECORD_SCHEMA_VERSION,
             holder: self.holder.clone(),
-            selection: self.selection.clone(),
             plan: self.plan.clone(),
         };
         serde_json::to_string(&record).unwrap_or_default()

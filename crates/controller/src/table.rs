@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kubespray_resource::{HostRecap, Needs, Plan, StepId, Token};
 
 use crate::turns::Turns;
-use crate::words::{BadPlan, Selection};
+use crate::words::BadPlan;
 
 /// What is known of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum At {
     Sent,
     /// It will be done as soon as all before it are: nothing has to be sent.
     Passed,
-    /// Done, or not wanted.
+    /// Done.
     Done,
     /// It failed.
     Failed,
@@ -136,7 +136,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Reads a plan once. Indexes in it lead to rows of the same table, always.
-    pub(crate) fn of(plan: &Plan, selection: &Selection) -> Result<Self, BadPlan> {
+    pub(crate) fn of(plan: &Plan) -> Result<Self, BadPlan> {
         let mut table = Self {
             steps: Vec::with_capacity(plan.steps.len()),
             hosts: Vec::new(),
@@ -153,7 +153,7 @@ impl Table {
                 table.lock_hosts.push(at);
             }
         }
-        table.place_steps(plan, selection)?;
+        table.place_steps(plan)?;
         table.connect(plan)?;
         table.make_turns(plan)?;
         Ok(table)
@@ -190,7 +190,7 @@ impl Table {
         at
     }
 
-    fn place_steps(&mut self, plan: &Plan, selection: &Selection) -> Result<(), BadPlan> {
+    fn place_steps(&mut self, plan: &Plan) -> Result<(), BadPlan> {
         let mut notified: BTreeSet<(usize, Token)> = BTreeSet::new();
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
@@ -198,17 +198,14 @@ impl Table {
             if self.step_index.insert(step.id.clone(), at).is_some() {
                 return Err(BadPlan::Twice(step.id.clone()));
             }
-            let wanted = (selection.tags.is_empty() || selection.tags.contains(&step.component))
-                && !selection.skip_tags.contains(&step.component)
-                && selection.limit.as_ref().is_none_or(|limit| limit.contains(&step.host));
             let may_be_notified =
                 || step.resource.awaits().is_some_and(|token| notified.contains(&(host, token)));
-            let active = wanted && (planned.changes || may_be_notified());
+            let active = planned.changes || may_be_notified();
             if active {
                 notified.extend(step.notifies.iter().map(|token| (host, token.clone())));
             }
             let row = &mut self.hosts[host];
-            row.works |= wanted && planned.changes;
+            row.works |= planned.changes;
             self.steps.push(StepRow {
                 host,
                 place: row.chain.len(),
@@ -223,10 +220,6 @@ impl Table {
             });
             row.chain.push(at);
             row.stop = row.chain.len();
-            if !wanted {
-                self.steps[at].at = At::Done;
-                row.recap.skipped += usize::from(planned.changes);
-            }
         }
         Ok(())
     }
@@ -241,20 +234,21 @@ impl Table {
                 Needs::Majority => all / 2 + 1,
                 Needs::All => all,
             };
-            let mut done = 0;
             for id in &gate.steps {
                 let Some(at) = self.step_index.get(id) else {
                     return Err(BadPlan::NoStep { step: name.clone(), missing: id.clone() });
                 };
-                let row = &mut self.steps[*at];
-                if row.at == At::Done {
-                    done += 1;
-                } else {
-                    row.opens.push(number);
-                }
+                self.steps[*at].opens.push(number);
             }
             gate_index.insert(name.as_str(), number);
-            self.gates.push(GateRow { name: name.clone(), all, needed, done, lost: 0, waiting: Vec::new() });
+            self.gates.push(GateRow {
+                name: name.clone(),
+                all,
+                needed,
+                done: 0,
+                lost: 0,
+                waiting: Vec::new(),
+            });
         }
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
@@ -269,9 +263,9 @@ impl Table {
                     return Err(BadPlan::NoStep { step, missing: id.clone() });
                 };
                 // The chain of a host keeps its own order, but an output must come back before it can be given on.
-                let same_chain = self.steps[before].host == self.steps[at].host && before < at;
-                let same_chain = same_chain && !givers.contains(id);
-                if self.steps[at].active && !same_chain && self.steps[before].at != At::Done {
+                let same_chain =
+                    self.steps[before].host == self.steps[at].host && before < at && !givers.contains(id);
+                if self.steps[at].active && !same_chain {
                     self.steps[at].waits += 1;
                     self.steps[before].dependents.push(at);
                 }

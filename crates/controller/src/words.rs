@@ -67,23 +67,9 @@ pub enum Output {
     Finished(Box<Report>),
 }
 
-/// Which steps of a plan are wanted. Those that are not count as done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Selection {
-    /// Only these components; all where none is named.
-    pub tags: Vec<String>,
-    /// Not these components.
-    pub skip_tags: Vec<String>,
-    /// Only these hosts; all where nothing is said.
-    pub limit: Option<Vec<String>>,
-}
-
 /// How a plan is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Which steps are wanted.
-    pub selection: Selection,
     /// Whether a run of this name was begun before: the journals of all hosts are read before anything is done.
     pub resume: bool,
 }
@@ -98,8 +84,6 @@ pub struct Record {
     pub schema_version: u32,
     /// Who runs it.
     pub holder: Holder,
-    /// Which steps are wanted.
-    pub selection: Selection,
     /// The plan.
     pub plan: Plan,
 }

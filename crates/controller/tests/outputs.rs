@@ -173,6 +173,6 @@ fn a_run_that_is_taken_up_has_the_outputs_of_its_earlier_part() {
         let ended = Some(Ok(Helpers::outcome(&step)));
         helpers.journals.insert(host.into(), vec![JournalEntry { step, at_ms: 1, ended }]);
     }
-    helpers.run(plan(), Options { resume: true, ..Options::default() });
+    helpers.run(plan(), Options { resume: true });
     assert_eq!(helpers.inputs(), [(COPY, vec![(SIGNATURE, "text of holder/etcd/signature")])]);
 }

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-transport", &["resource"]),
     ("kubespray-planner", &["diagnostics", "resource", "spec"]),
     ("kubespray-controller", &["resource", "transport"]),
-    ("kubespray-simulator", &["controller", "node", "planner", "resource"]),
+    ("kubespray-simulator", &["controller", "node", "planner", "resource", "value", "yaml"]),
     ("kubespray-history", &["resource"]),
     ("kubespray-bundle", &["catalog", "node", "resource", "spec", "value"]),
     ("kubespray-interface", &["controller", "resource"]),

@@ -7,6 +7,7 @@ pub mod components;
 mod diff;
 mod graph;
 mod lint;
+mod look;
 mod make;
 mod matrix;
 pub mod operations;
@@ -19,6 +20,7 @@ mod sources;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
+pub use look::{Answers, Questions, look, observe};
 pub use make::{PlanError, Seen, Wishes, contents_as_digests, plan, texts_to_read};
 pub use matrix::{
     ClockSample, ClusterShape, MtuWish, NameWish, Packet, PortWish, Tried, addresses_are_no_networks,

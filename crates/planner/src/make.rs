@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kubespray_resource::{
-    CompareError, Comparison, Content, Failure, File, Gate, MissingSecret, ObjectState, PLAN_SCHEMA_VERSION,
-    Plan, PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
+    CompareError, Comparison, Content, Disruption, Failure, File, Gate, MissingSecret, ObjectState,
+    PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
 };
 
 use crate::diff::unified;
@@ -92,7 +92,8 @@ pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> 
 /// Makes the plan; all steps that cannot be placed are named.
 ///
 /// A step changes something when its host differs from the wish, or when a step before it on the same host
-/// changes something that it waits for (a restart). A step on demand changes something exactly when a step that
+/// changes something that it waits for (a restart). A check of a rollout is made again behind what disturbs its host,
+/// however well all was before: the next host must not begin sooner. A step on demand changes something exactly when a step that
 /// takes from it does. Outputs that are known already take their places in the plan.
 pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<PlanError>> {
     let known = known_outputs(&wishes, seen);
@@ -124,12 +125,27 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
     sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
+    let mut loading: HashSet<String> = HashSet::new();
+    let mut disturbed: HashSet<(String, String)> = HashSet::new();
     for (step, compared) in compared_steps {
         let awaited = step.resource.awaits().is_some_and(|token| {
             // Lists of packages are fetched when packages are installed, not by themselves.
             !matches!(step.resource, Resource::Packages(_)) && notified.contains(&(step.host.clone(), token))
         });
-        let changes = !compared.is_same() || awaited;
+        // A module may bring parameters that the kernel lacked when it was looked at: whether it does is seen behind it.
+        let is_lacked =
+            matches!(seen.states.get(&step.id), Some(Ok(State::Sysctl(state))) if state.live.is_none());
+        let turn = step.rollout.clone().map(|rollout| (step.host.clone(), rollout));
+        let is_asked_again =
+            is_check(&step.resource) && turn.as_ref().is_some_and(|turn| disturbed.contains(turn));
+        let changes =
+            !compared.is_same() || awaited || is_asked_again || (is_lacked && loading.contains(&step.host));
+        if changes && step.disruption != Disruption::None {
+            disturbed.extend(turn);
+        }
+        if changes && matches!(step.resource, Resource::Module(_)) {
+            loading.insert(step.host.clone());
+        }
         if changes {
             notified.extend(step.notifies.iter().map(|token| (step.host.clone(), token.clone())));
         }
@@ -145,6 +161,15 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         gates: wishes.gates,
         policy: wishes.policy,
     })
+}
+
+/// Whether it only says how something is.
+fn is_check(resource: &Resource) -> bool {
+    match resource {
+        Resource::Check(_) => true,
+        Resource::EtcdHealth(health) => health.when.is_none(),
+        _ => false,
+    }
 }
 
 fn diff_of(step: &Step, seen: &Seen, changes: bool) -> Option<String> {
@@ -253,6 +278,66 @@ mod tests {
         assert!(texts_to_read(&wishes, &seen("new\n"), &secrets).is_empty());
         assert_eq!(texts_to_read(&wishes, &seen("old\n"), &secrets).len(), 1);
         assert!(plan(wishes, &seen("new\n"), &secrets).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_check_is_made_again_behind_what_disturbs_its_host() {
+        let check = kubespray_resource::Check {
+            name: "x".into(),
+            probe: kubespray_resource::Probe::Unit("x.service".into()),
+            timeout_s: 1,
+            interval_ms: 1,
+        };
+        let of_turn = |step: Step| Step { rollout: Some("r".into()), ..step };
+        let mut wishes = wishes();
+        wishes.steps[1].disruption = Disruption::Restart;
+        wishes.steps[1].rollout = Some("r".into());
+        wishes.steps.insert(0, of_turn(step("a/x/before", check.clone())));
+        wishes.steps.push(of_turn(step("a/x/behind", check.clone())));
+        wishes.steps.push(step("a/x/of-no-turn", check.clone()));
+        wishes.steps.push(of_turn(step("b/x/other", check)));
+        for (text, expected) in [("new\n", &[][..]), ("old\n", &["a/x/config", "a/x/unit", "a/x/behind"])] {
+            let mut seen = seen(text);
+            for step in &wishes.steps {
+                let well = || Ok(State::Check(kubespray_resource::CheckState { problem: None }));
+                seen.states.entry(step.id.clone()).or_insert_with(well);
+            }
+            let plan = plan(wishes.clone(), &seen, &Secrets::default()).unwrap();
+            let changed: Vec<&str> = plan.changes().map(|planned| planned.step.id.as_str()).collect();
+            assert_eq!(changed, expected);
+        }
+    }
+
+    #[test]
+    fn a_parameter_may_come_with_a_module() {
+        let module = kubespray_resource::Module { name: "m".into(), file: None, may_be_missing: true };
+        let sysctl = kubespray_resource::Sysctl {
+            key: "a.b".into(),
+            value: "1".into(),
+            file: "/etc/sysctl.conf".into(),
+            may_be_missing: true,
+            at_least: false,
+        };
+        let steps = vec![
+            step("a/x/before", sysctl.clone()),
+            step("a/x/module", module),
+            step("a/x/behind", sysctl.clone()),
+            step("b/x/other", sysctl),
+        ];
+        let wishes = Wishes { steps, ..Wishes::default() };
+        for (loaded, expected) in [(true, &[][..]), (false, &["a/x/module", "a/x/behind"])] {
+            let state = |step: &Step| match &step.resource {
+                Resource::Module(_) => {
+                    State::Module(kubespray_resource::ModuleState { loaded, available: true, kept: false })
+                }
+                _ => State::Sysctl(kubespray_resource::SysctlState { live: None, kept: None }),
+            };
+            let states = wishes.steps.iter().map(|step| (step.id.clone(), Ok(state(step)))).collect();
+            let seen = Seen { states, ..Seen::default() };
+            let plan = plan(wishes.clone(), &seen, &Secrets::default()).unwrap();
+            let changed: Vec<&str> = plan.changes().map(|planned| planned.step.id.as_str()).collect();
+            assert_eq!(changed, expected);
+        }
     }
 
     #[test]

@@ -6,14 +6,14 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_planner::components::{Applications, Live, Site, applications};
+use kubespray_planner::components::{Live, PlanningError, Site};
 use kubespray_planner::{Rule, lint};
 use kubespray_resource::{
     Comparison, Facts, Gate, Guard, Object, ObjectRef, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Probe,
-    Resource, Secrets, StepId, outline,
+    Resource, Secrets, Step, StepId, outline,
 };
 use serde_json::Value;
-use support::{debian, shown, spec};
+use support::{debian, part, shown, spec};
 
 const HOSTS: &str = "
 all:
@@ -83,6 +83,27 @@ fn facts() -> BTreeMap<String, Facts> {
     [("a", 11), ("b", 12), ("w", 21), ("e", 31)]
         .map(|(host, last)| (host.to_owned(), debian(&format!("10.0.0.{last}"))))
         .into()
+}
+
+#[derive(Default)]
+struct Applications {
+    steps: Vec<Step>,
+    gates: BTreeMap<String, Gate>,
+    refusals: Vec<PlanningError>,
+}
+
+/// The pod network and what is done through the API server.
+fn applications(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Applications {
+    let others = "bootstrap_os preinstall container-engine download etcd node control-plane kubeadm node-label resolvconf";
+    let is_part =
+        |phase: &str, component: &str| component != "cni" && others.split(' ').all(|other| other != phase);
+    match part(site, manifests, is_part) {
+        Ok(mut wishes) => {
+            wishes.gates.retain(|name, _| ["network", "dns"].contains(&name.as_str()));
+            Applications { steps: wishes.steps, gates: wishes.gates, refusals: Vec::new() }
+        }
+        Err(refusals) => Applications { refusals, ..Applications::default() },
+    }
 }
 
 fn wished_with(vars: &str, live: &Live, manifests: &BTreeMap<String, String>) -> Applications {

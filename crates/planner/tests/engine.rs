@@ -6,13 +6,13 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use kubespray_planner::components::{Live, PlanningError, Site, engine_secrets, equip_hosts};
+use kubespray_planner::components::{Live, PlanningError, Site, engine_secrets};
 use kubespray_planner::lint;
 use kubespray_resource::{
     Comparison, Content, Download, Facts, File, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource,
     Rollout, Secrets, Step,
 };
-use support::{debian, shown, spec};
+use support::{debian, part, shown, spec};
 
 const HOSTS: &str = "
 all:
@@ -65,7 +65,13 @@ fn facts() -> BTreeMap<String, Facts> {
 
 fn with(vars: &str, facts: &BTreeMap<String, Facts>, live: &Live) -> Wished {
     let spec = spec(HOSTS, vars, facts);
-    let (steps, refusals) = equip_hosts(&Site { spec: &spec, facts, live });
+    let is_part = |phase: &str, component: &str| {
+        ["container-engine", "download"].contains(&phase) || component == "cni"
+    };
+    let (steps, refusals) = match part(&Site { spec: &spec, facts, live }, &BTreeMap::new(), is_part) {
+        Ok(wishes) => (wishes.steps, Vec::new()),
+        Err(refusals) => (Vec::new(), refusals),
+    };
     let secrets = engine_secrets(&spec);
     let hosts = spec.hosts.iter().map(|host| host.name.clone()).collect();
     let rollout = Rollout { hosts, max_unavailable: 1, canaries: 0 };

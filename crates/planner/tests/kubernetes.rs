@@ -6,13 +6,13 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_planner::components::{Live, Site, control_plane_order, kubernetes};
+use kubespray_planner::components::{Live, Site, control_plane_order};
 use kubespray_planner::lint;
 use kubespray_resource::{
     Comparison, Content, Disruption, Facts, Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy,
     Resource, Rollout, Secrets, Step, StepId,
 };
-use support::{debian, shown, spec};
+use support::{debian, part, shown, spec};
 
 const SMALL: &str = "
 all:
@@ -51,8 +51,8 @@ fn made(hosts: &str, vars: &str, live: &Live) -> Made {
     let facts = facts();
     let spec = spec(hosts, vars, &facts);
     let site = Site { spec: &spec, facts: &facts, live };
-    let (steps, refusals) = kubernetes(&site);
-    assert!(refusals.is_empty(), "{refusals:?}");
+    let phases = ["node", "control-plane", "kubeadm", "node-label"];
+    let steps = part(&site, &BTreeMap::new(), |phase, _| phases.contains(&phase)).unwrap().steps;
     Made { steps, order: control_plane_order(&site).into_iter().map(str::to_owned).collect() }
 }
 
@@ -172,6 +172,8 @@ fn what_changes_on_live_ones_takes_turns() {
 fn a_fresh_host_that_is_placed_first_joins() {
     let made = made(LARGE, "", &live(&["b", "c"], &["b", "c", "w"]));
     assert_eq!(made.order, ["b", "c", "a"]);
+    let later = Live { super_admins: ["c".to_owned()].into(), ..live(&["a", "b", "c"], &["a", "b", "c"]) };
+    assert_eq!(self::made(LARGE, "", &later).order, ["c", "a", "b"], "who made the cluster leads");
     assert!(made.has("a/control-plane/join") && !made.has("a/control-plane/init"));
     assert!(!made.has("a/control-plane/authority") && made.has("b/control-plane/authority"));
     assert!(made.text("a/control-plane/discovery").contains("https://10.0.0.12:6443"));

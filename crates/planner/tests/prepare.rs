@@ -6,9 +6,9 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_planner::components::{Live, Site, prepare_hosts};
+use kubespray_planner::components::{Live, Site};
 use kubespray_resource::{Facts, Resource, Step};
-use support::{debian, rocky, shown, spec};
+use support::{debian, part, rocky, shown, spec};
 
 const HOSTS: &str = "
 all:
@@ -21,7 +21,11 @@ all:
 
 fn steps(vars: &str, facts: &BTreeMap<String, Facts>) -> Vec<Step> {
     let spec = spec(HOSTS, vars, facts);
-    prepare_hosts(&Site { spec: &spec, facts, live: &Live::default() })
+    prepared(&Site { spec: &spec, facts, live: &Live::default() })
+}
+
+fn prepared(site: &Site<'_>) -> Vec<Step> {
+    part(site, &BTreeMap::new(), |phase, _| ["bootstrap_os", "preinstall"].contains(&phase)).unwrap().steps
 }
 
 fn facts() -> BTreeMap<String, Facts> {
@@ -86,7 +90,7 @@ fn hosts_without_facts_are_left_out() {
     let spec = spec(HOSTS, "", &known);
     let some: BTreeMap<String, Facts> = [("e".to_owned(), debian("10.0.0.13"))].into();
     assert!(
-        prepare_hosts(&Site { spec: &spec, facts: &some, live: &Live::default() })
+        prepared(&Site { spec: &spec, facts: &some, live: &Live::default() })
             .iter()
             .all(|step| step.host == "e")
     );

@@ -6,7 +6,14 @@ use crate::files::Node;
 use crate::host::{Inner, file, put, text};
 
 /// Kernel parameters that a host has, all 0 at first.
-const PARAMETERS: [&str; 6] = [
+const PARAMETERS: [&str; 13] = [
+    "fs/inotify/max_user_instances",
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic_on_oops",
+    "net/ipv4/ip_local_reserved_ports",
+    "net/ipv6/conf/all/forwarding",
+    "vm/panic_on_oom",
     "net/ipv4/ip_forward",
     "net/ipv4/tcp_keepalive_time",
     "net/core/somaxconn",
@@ -14,6 +21,20 @@ const PARAMETERS: [&str; 6] = [
     "vm/swappiness",
     "kernel/panic",
 ];
+
+/// Those that a module brings.
+const OF_MODULES: [(&str, &str); 3] = [
+    ("br_netfilter", "net/bridge/bridge-nf-call-iptables"),
+    ("br_netfilter", "net/bridge/bridge-nf-call-arptables"),
+    ("br_netfilter", "net/bridge/bridge-nf-call-ip6tables"),
+];
+
+/// A module was loaded.
+pub(crate) fn loaded(inner: &mut Inner, module: &str) {
+    for (_, key) in OF_MODULES.iter().filter(|(name, _)| *name == module) {
+        file(inner, &format!("/proc/sys/{key}"), "1\n");
+    }
+}
 
 /// Makes what lives in memory from what is on the disk.
 pub(crate) fn boot(inner: &mut Inner) {
@@ -23,13 +44,14 @@ pub(crate) fn boot(inner: &mut Inner) {
     for key in PARAMETERS {
         file(inner, &format!("/proc/sys/{key}"), "0\n");
     }
+    let modules = texts_below(inner, "/etc/modules-load.d").concat();
+    modules.lines().for_each(|name| loaded(inner, name));
     let kept: Vec<String> = texts_below(inner, "/etc/sysctl.d");
     for line in kept.iter().flat_map(|text| text.lines()) {
         if let Some((key, value)) = line.split_once('=') {
             file(inner, &format!("/proc/sys/{}", key.replace('.', "/")), &format!("{value}\n"));
         }
     }
-    let modules = texts_below(inner, "/etc/modules-load.d").concat();
     let modules: String = modules.lines().flat_map(|name| [name, " 1 0 - Live 0x0\n"]).collect();
     file(inner, "/proc/modules", &modules);
     let mut swaps = "Filename Type Size Used Priority\n".to_owned();

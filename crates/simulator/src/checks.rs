@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_controller::{Report, Selection};
+use kubespray_controller::Report;
 use kubespray_resource::wire::{Answer, Apply, Holder, Reply};
 use kubespray_resource::{Disruption, Event, OutcomeKind, Plan, RunId, Secrets, StepId};
 use serde::Serialize;
@@ -16,7 +16,7 @@ const LOCK: &str = "/var/lib/kubespray/lock";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`,
-    /// `etcd-quorum`.
+    /// `etcd-quorum`, `control-planes`.
     pub rule: &'static str,
     /// How.
     pub what: String,
@@ -33,6 +33,7 @@ pub struct Violation {
 /// - `takeover`: once a newer connection has begun a step on a host, helpers of older ones begin none.
 /// - `ends`: every run ends.
 /// - `etcd-quorum`: no run stops a member of etcd that its cluster cannot spare.
+/// - `control-planes`: no run stops an API server while another one that it stopped is not back.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     violations: Vec<Violation>,
@@ -63,19 +64,13 @@ struct Watched {
 }
 
 impl Watched {
-    fn of(plan: &Plan, selection: &Selection) -> Self {
+    fn of(plan: &Plan) -> Self {
         let mut out = Self { lock_hosts: plan.lock_hosts.clone(), ..Self::default() };
         for (name, rollout) in &plan.policy.rollouts {
             out.limits.insert(name.clone(), rollout.max_unavailable);
         }
         for planned in plan.changes() {
             let step = &planned.step;
-            let is_wanted = (selection.tags.is_empty() || selection.tags.contains(&step.component))
-                && !selection.skip_tags.contains(&step.component)
-                && selection.limit.as_ref().is_none_or(|limit| limit.contains(&step.host));
-            if !is_wanted {
-                continue;
-            }
             if let Some(rollout) = &step.rollout {
                 out.rollout_of.insert(step.id.clone(), rollout.clone());
                 let key = (rollout.clone(), step.host.clone());
@@ -99,13 +94,13 @@ impl Checks {
         self.violations.push(Violation { rule, what });
     }
 
-    pub(crate) fn begin(&mut self, run: &RunId, plan: &Plan, selection: &Selection, secrets: &Secrets) {
+    pub(crate) fn begin(&mut self, run: &RunId, plan: &Plan, secrets: &Secrets) {
         // Their values can be had only as they travel.
         if let Ok(serde_json::Value::Object(values)) = serde_json::to_value(secrets) {
             self.secrets.extend(values.values().filter_map(|value| value.as_str().map(str::to_owned)));
         }
         if !self.plans.contains_key(run) {
-            self.plans.insert(run.clone(), Watched::of(plan, selection));
+            self.plans.insert(run.clone(), Watched::of(plan));
         }
     }
 
@@ -284,7 +279,7 @@ mod tests {
             let mut checks = Checks::default();
             let mut secrets = Secrets::default();
             secrets.insert("name", "hunter22");
-            checks.begin(&"r".into(), &plan(max_unavailable), &Selection::default(), &secrets);
+            checks.begin(&"r".into(), &plan(max_unavailable), &secrets);
             let holder = Holder { run: "r".into(), owner: "me".into(), operation: "o".into(), since_ms: 0 };
             let lock = serde_json::to_string(&holder).unwrap();
             let [first, ..] = &machines;
@@ -333,6 +328,21 @@ mod tests {
             watch.applies(at, true, true);
         }
         assert!(watch.rules().is_empty(), "{:?}", watch.rules());
+    }
+
+    #[test]
+    fn a_helper_that_goes_on_although_there_is_a_newer_one_is_seen() {
+        for (newest, expected) in [(0, &[][..]), (99, &["takeover"])] {
+            let mut world = crate::World::new(["a"], 0);
+            world.machines[0].newest_link = newest;
+            let step = Step::new("a", "c", "p", "x", Swap {});
+            let wishes = kubespray_planner::Wishes { steps: vec![step], ..Default::default() };
+            let seen = world.observe(&wishes, &Secrets::default());
+            let plan = kubespray_planner::plan(wishes, &seen, &Secrets::default()).unwrap();
+            world.run(plan, "r", &Secrets::default(), kubespray_controller::Options::default()).unwrap();
+            let rules: Vec<_> = world.violations().iter().map(|violation| violation.rule).collect();
+            assert_eq!(rules, expected);
+        }
     }
 
     #[test]

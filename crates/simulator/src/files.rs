@@ -1,5 +1,6 @@
 //! Files that forget at a power loss what was not synced.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -39,14 +40,54 @@ pub(crate) struct Files {
     entries: BTreeMap<String, Entry>,
     /// What was at paths at the last sync, where that differs.
     unsynced: BTreeMap<String, Option<Entry>>,
+    /// How many links were ever made.
+    links: usize,
 }
 
+/// A path that leads through more links leads nowhere.
+const MOST_LINKS: usize = 16;
+
 impl Files {
+    /// What is at a path: links of folders on the way are followed, one at the path itself is not.
     pub(crate) fn get(&self, path: &str) -> Option<&Entry> {
-        self.entries.get(path)
+        self.entries.get(self.place(path, false).as_ref())
+    }
+
+    /// What is at a path, all links followed.
+    pub(crate) fn follow(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(self.place(path, true).as_ref())
+    }
+
+    /// Where a path really is.
+    fn place<'p>(&self, path: &'p str, is_last_followed: bool) -> Cow<'p, str> {
+        if self.links == 0 {
+            return path.into();
+        }
+        let mut at = Cow::Borrowed(path);
+        for _ in 0..MOST_LINKS {
+            let ends = at.match_indices('/').map(|(end, _)| end).skip(1);
+            let ends = ends.chain(is_last_followed.then_some(at.len()));
+            let link = ends.into_iter().find_map(|end| {
+                let (link, rest) = at.split_at(end);
+                match &self.entries.get(link)?.node {
+                    Node::Link(target) => Some((link.to_owned(), target, rest.to_owned())),
+                    _ => None,
+                }
+            });
+            let Some((link, target, rest)) = link else { break };
+            let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
+            at = if target.starts_with('/') {
+                format!("{target}{rest}").into()
+            } else {
+                format!("{folder}/{target}{rest}").into()
+            };
+        }
+        at
     }
 
     pub(crate) fn put(&mut self, path: &str, entry: Option<Entry>) {
+        let path = &*self.place(path, false);
+        self.links += usize::from(entry.as_ref().is_some_and(|entry| matches!(entry.node, Node::Link(_))));
         let before = match entry {
             Some(entry) => self.entries.insert(path.to_owned(), entry),
             None => self.entries.remove(path),
@@ -58,6 +99,7 @@ impl Files {
 
     /// Changes what is at a path; `false` where nothing is.
     pub(crate) fn edit(&mut self, path: &str, edit: impl FnOnce(&mut Entry)) -> bool {
+        let path = &*self.place(path, false);
         let Some(entry) = self.entries.get_mut(path) else { return false };
         if !self.unsynced.contains_key(path) {
             self.unsynced.insert(path.to_owned(), Some(entry.clone()));
@@ -69,7 +111,8 @@ impl Files {
     /// Adds to a file, synced.
     pub(crate) fn append(&mut self, path: &str, bytes: &[u8]) {
         self.sync();
-        if let Some(Entry { node: Node::File(old), .. }) = self.entries.get_mut(path) {
+        let path = self.place(path, false).into_owned();
+        if let Some(Entry { node: Node::File(old), .. }) = self.entries.get_mut(&path) {
             Rc::make_mut(old).extend_from_slice(bytes);
         }
     }
@@ -94,8 +137,11 @@ impl Files {
 
     /// Paths below a folder.
     pub(crate) fn below(&self, folder: &str) -> Vec<String> {
-        let prefix = format!("{}/", folder.trim_end_matches('/'));
+        let asked = folder.trim_end_matches('/');
+        let folder = self.place(asked, true);
+        let prefix = format!("{folder}/");
         let all = self.entries.range(prefix.clone()..).map(|(path, _)| path);
-        all.take_while(|path| path.starts_with(&prefix)).cloned().collect()
+        let found = all.take_while(|path| path.starts_with(&prefix));
+        found.filter_map(|path| Some(format!("{asked}/{}", path.strip_prefix(&prefix)?))).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(crate) const BASE: &str = "/var/lib/kubespray";
 const WRITE_US: u64 = 800;
 /// A look at a file.
 const LOOK_US: u64 = 3;
+/// A server gives a file in about so long.
+const SERVER_US: u64 = 400_000;
 
 /// What systemd knows of a unit while the host is on.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,8 @@ pub(crate) struct Applying {
 pub(crate) struct Inner {
     pub(crate) name: String,
     pub(crate) number: u16,
+    /// Where it is on the network, if its number does not say it.
+    pub(crate) address: Option<Ipv4Addr>,
     pub(crate) files: Files,
     /// Durable: packages and their versions, holds, enabled and masked units.
     pub(crate) packages: BTreeMap<String, String>,
@@ -81,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) off_until_us: u64,
     /// Nothing gets through to it.
     pub(crate) is_cut: bool,
+    /// From when to when its API server is away, because it begins anew.
+    pub(crate) api_away_us: (u64, u64),
     /// When it went off or was cut last.
     pub(crate) away_since_us: u64,
     /// Waiting gives way to others: a helper that waits is stopped, and goes on later from its beginning.
@@ -258,7 +265,7 @@ impl SimHost {
 }
 
 /// Folders of a fresh host.
-const FOLDERS: [&str; 23] = [
+const FOLDERS: [&str; 28] = [
     "/etc",
     "/etc/systemd",
     "/etc/systemd/system",
@@ -273,6 +280,11 @@ const FOLDERS: [&str; 23] = [
     "/usr/lib/systemd/system",
     "/usr/local",
     "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/local/share",
+    "/usr/local/share/ca-certificates",
+    "/usr/sbin",
+    "/etc/ssl",
     "/var",
     "/var/lib",
     "/var/log",
@@ -284,6 +296,10 @@ const FOLDERS: [&str; 23] = [
     "/mnt",
 ];
 
+/// The kernel's modules.
+const MODULES: &str = "kernel/br_netfilter.ko:\nkernel/overlay.ko:\nkernel/dummy.ko:\nkernel/ip_vs.ko:\nkernel/ip_vs_rr.ko:\n\
+    kernel/ip_vs_wrr.ko:\nkernel/ip_vs_sh.ko:\nkernel/nf_conntrack.ko:\nkernel/nf_tables.ko:\n";
+
 /// Files of a fresh host.
 const FILES: [(&str, &str); 6] = [
     ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"),
@@ -291,7 +307,7 @@ const FILES: [(&str, &str); 6] = [
     ("/etc/hosts", "127.0.0.1 localhost\n"),
     ("/etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n"),
     ("/etc/resolv.conf", "nameserver 192.0.2.53\n"),
-    ("/lib/modules/6.12.0/modules.dep", "kernel/br_netfilter.ko:\nkernel/overlay.ko:\nkernel/dummy.ko:\n"),
+    ("/lib/modules/6.12.0/modules.dep", MODULES),
 ];
 
 fn is_own(path: &str) -> bool {
@@ -313,7 +329,7 @@ pub(crate) fn file(inner: &mut Inner, path: &str, text: &str) {
 }
 
 pub(crate) fn text(inner: &Inner, path: &str) -> Option<String> {
-    match &inner.files.get(path)?.node {
+    match &inner.files.follow(path)?.node {
         Node::File(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
     }
@@ -336,7 +352,7 @@ impl Host for SimHost {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, HostError> {
         let inner = self.alive(LOOK_US)?;
-        Ok(inner.files.get(path).and_then(|entry| match &entry.node {
+        Ok(inner.files.follow(path).and_then(|entry| match &entry.node {
             Node::File(bytes) => Some(bytes.to_vec()),
             _ => None,
         }))
@@ -511,15 +527,23 @@ impl Host for SimHost {
         Err(HostError::Unreachable { what: format!("`{path}`"), why: "connection refused".into() })
     }
 
-    /// Only `file:` URLs lead anywhere. While the mirror is down, half of what is asked for comes.
+    /// Files of the host, and those that [`crate::World::imagine_downloads`] serves. While the mirror is down, half of what is
+    /// asked for comes.
     fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), HostError> {
         let mut inner = self.write_effect(fetch.to)?;
         let unreachable =
             |why: &str| HostError::Unreachable { what: format!("`{}`", fetch.url), why: why.to_owned() };
-        let source = fetch.url.strip_prefix("file://").and_then(|path| inner.files.get(path));
-        let Some(Node::File(bytes)) = source.map(|entry| entry.node.clone()) else {
-            return Err(unreachable("no route to host"));
+        let bytes = match fetch.url.strip_prefix("file://") {
+            Some(path) => inner.files.follow(path).and_then(|entry| match &entry.node {
+                Node::File(bytes) => Some(Rc::clone(bytes)),
+                _ => None,
+            }),
+            None => {
+                inner.spent_us += SERVER_US;
+                self.site.borrow().mirror.get(fetch.url)
+            }
         };
+        let Some(bytes) = bytes else { return Err(unreachable("no route to host")) };
         let offset = (fetch.offset as usize).min(bytes.len());
         let end = if inner.mirror_down { offset + (bytes.len() - offset) / 2 } else { bytes.len() };
         inner.spent_us += (end - offset) as u64 / 100;
@@ -581,8 +605,8 @@ fn boot_id(inner: &Inner) -> String {
 fn facts(inner: &Inner) -> Facts {
     let [high, low] = inner.number.to_be_bytes();
     let interface = "eth0".to_owned();
-    let gateway = Some(std::net::Ipv4Addr::new(10, 0, 0, 1).into());
-    let address = std::net::Ipv4Addr::new(10, 1, high, low).into();
+    let gateway = Some(Ipv4Addr::new(10, 0, 0, 1).into());
+    let address = models::address(inner).into();
     let address = Address { address, prefix: 8, interface: interface.clone(), gateway };
     Facts {
         hostname: inner.name.clone(),

@@ -3,10 +3,13 @@
 //! The controller's [`kubespray_controller::Run`] and the helper's [`kubespray_node::Session`] run here unchanged,
 //! over [`SimHost`]s, in a [`World`] with a virtual clock. One seed gives one history.
 //!
-//! A command that is only simulated makes a world of its hosts' names with [`World::new`], looks at them with
-//! [`World::facts`] and [`World::observe`], makes a plan of what was seen as it always does, and gives it to
-//! [`World::run`], which answers with the report and all events. [`World::befall`] and [`World::fault_in`] make
-//! something go wrong, [`World::violations`] tells which rules of [`Violation`] were broken.
+//! A command that is only simulated makes a world of its hosts' names with [`World::new`], says with
+//! [`World::set_address`] where they are, if that matters, and asks them what a real one asks: [`World::facts`] for
+//! the specification, [`World::states`] for the probes of what is there already, [`World::observe`] for the plan. In
+//! between [`World::imagine_downloads`] serves what the wishes fetch. The plan goes to [`World::run`], which answers
+//! with the report and all events; [`World::go_for`] lets time pass, in which pods become ready. [`World::befall`] and
+//! [`World::fault_in`] make something go wrong, [`World::violations`] tells which rules of [`Violation`] were broken.
+//! Nothing here is quick or slow by chance: the times of events are those that hosts would take.
 
 mod boot;
 mod checks;
@@ -14,6 +17,7 @@ mod fault;
 mod files;
 mod host;
 mod machine;
+mod mirror;
 mod models;
 mod network;
 mod observe;

@@ -254,8 +254,8 @@ impl World {
         }
         if let Some(apply) = &apply {
             let losses = machine.power_losses;
-            for what in std::mem::take(&mut self.site.borrow_mut().quorum_taken) {
-                self.checks.broken("etcd-quorum", what);
+            for (rule, what) in std::mem::take(&mut self.site.borrow_mut().broken) {
+                self.checks.broken(rule, what);
             }
             self.checks.step(&self.machines, host, apply, &replies, losses);
         }

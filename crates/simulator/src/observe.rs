@@ -1,17 +1,15 @@
 //! Looking at all hosts, and what a plan is made of.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use kubespray_controller::Record;
 use kubespray_node::Session;
-use kubespray_planner::{Seen, Wishes, contents_as_digests, texts_to_read};
+use kubespray_planner::{Answers, Questions, Seen, Wishes, look, observe};
 use kubespray_resource::wire::{Answer, Ask, Holder, Reply, Request};
-use kubespray_resource::{ErrorClass, Facts, Failure, Resource, RunId, Secrets, StepId};
+use kubespray_resource::{ErrorClass, Facts, Failure, Resource, RunId, Secrets, State, StepId};
 
 use crate::World;
-
-/// Longer texts are not read to show how they change, in bytes.
-const LONGEST_TEXT: u64 = 64 << 10;
 
 impl World {
     /// The facts of all hosts that answer.
@@ -27,38 +25,24 @@ impl World {
     /// What hosts have of what is wished, as helpers see it, with the texts that will change. Steps of hosts that
     /// do not answer, or whose secrets are missing, are failures.
     pub fn observe(&mut self, wishes: &Wishes, secrets: &Secrets) -> Seen {
-        let mut seen = Seen::default();
-        let mut by_host: BTreeMap<&str, Vec<(StepId, Resource)>> = BTreeMap::new();
-        for step in &wishes.steps {
-            match contents_as_digests(&step.resource, secrets) {
-                Ok(resource) => by_host.entry(&step.host).or_default().push((step.id.clone(), resource)),
-                Err(error) => {
-                    let failure = Failure::new(ErrorClass::Wish, error.to_string());
-                    seen.states.insert(step.id.clone(), Err(failure));
-                }
-            }
+        look(wishes, secrets, |questions| self.put_to_hosts(questions)).unwrap_or_else(|never| match never {})
+    }
+
+    /// What hosts have of resources, by the steps that these belong to: what an operation asks before it is planned.
+    pub fn states(
+        &mut self,
+        items: BTreeMap<String, Vec<(StepId, Resource)>>,
+    ) -> BTreeMap<StepId, Result<State, Failure>> {
+        observe(items, &mut |questions| self.put_to_hosts(questions)).unwrap_or_else(|never| match never {})
+    }
+
+    fn put_to_hosts(&mut self, questions: Questions) -> Result<Answers, Infallible> {
+        let mut answers = Answers::new();
+        for (host, asks) in questions {
+            let given = asks.into_iter().map(|ask| self.ask(&host, ask)).collect();
+            answers.insert(host, given);
         }
-        for (host, items) in by_host {
-            let ids: Vec<StepId> = items.iter().map(|(id, _)| id.clone()).collect();
-            match self.ask(host, Ask::Observe { items }) {
-                Ok(Answer::Observed(states)) => seen.states.extend(states),
-                other => {
-                    let failure =
-                        other.err().unwrap_or_else(|| Failure::of_host("the helper said something else"));
-                    seen.states.extend(ids.into_iter().map(|id| (id, Err(failure.clone()))));
-                }
-            }
-        }
-        let hosts: BTreeMap<&StepId, &str> =
-            wishes.steps.iter().map(|step| (&step.id, step.host.as_str())).collect();
-        for (step, path) in texts_to_read(wishes, &seen, secrets) {
-            let Some(host) = hosts.get(step) else { continue };
-            let ask = Ask::Read { path: path.to_owned(), limit: LONGEST_TEXT };
-            if let Ok(Answer::Text(Some(text))) = self.ask(host, ask) {
-                seen.texts.insert(step.clone(), text);
-            }
-        }
-        seen
+        Ok(answers)
     }
 
     /// The record of a run that any host keeps; of the one that holds a lock when none is named. This is all that

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use kubespray_controller::{BadPlan, Input, Options, Output, Report, Run};
@@ -90,7 +91,7 @@ impl World {
         Self::of(names, seed, |name, number| host.copy(name, number))
     }
 
-    /// Hosts as these are now, with nobody at work and no faults.
+    /// Hosts as these are now, at the same moment, with nobody at work and no faults.
     pub fn copy(&self, seed: u64) -> Self {
         let names: Vec<&str> = self.machines.iter().map(|machine| machine.name.as_str()).collect();
         let mut copy = Self::of(names, seed, |name, number| match self.host(name) {
@@ -98,6 +99,7 @@ impl World {
             None => SimHost::new(name, number),
         });
         self.site.borrow().copy_to(&mut copy.site.borrow_mut());
+        copy.now_us = self.now_us;
         copy.heal();
         copy
     }
@@ -142,6 +144,13 @@ impl World {
     /// All hosts in the order of their making, with their names.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, &SimHost)> {
         self.machines.iter().map(|machine| (machine.name.as_str(), &machine.host))
+    }
+
+    /// Says where a host is on the network, before anybody asks it.
+    pub fn set_address(&mut self, host: &str, address: Ipv4Addr) {
+        if let Some(host) = self.host(host) {
+            host.inner.borrow_mut().address = Some(address);
+        }
     }
 
     /// The images that registries have; all others are not found. Every image is there where nothing is said.
@@ -200,7 +209,7 @@ impl World {
         options: Options,
     ) -> Result<usize, BadPlan> {
         let id = holder.run.clone();
-        self.checks.begin(&id, &plan, &options.selection, secrets);
+        self.checks.begin(&id, &plan, secrets);
         let (run, first) = Run::new(plan, holder, secrets.clone(), options, self.now_ms())?;
         let operator = self.operators.len();
         self.operators.push(Operator {

@@ -6,7 +6,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{HOSTS, differences, planned, portrait, resume, run, small, undisturbed};
-use kubespray_controller::{Ending, Options, Report, Selection};
+use kubespray_controller::{Ending, Options, Report};
+use kubespray_planner::{Selection, select};
 use kubespray_resource::{ErrorClass, Event, EventKind};
 use kubespray_simulator::{Fault, Reach, Sample, World, sample};
 
@@ -101,7 +102,7 @@ fn a_run_that_is_taken_up_while_it_lives_goes_on_with_the_newer() {
         let first = world.begin(plan, holder, &sample.secrets, Options::default()).unwrap();
         world.go_for(ms);
         let Some(record) = world.record(Some(&"r".into())) else { continue };
-        let options = Options { selection: record.selection, resume: true };
+        let options = Options { resume: true };
         let second = world.begin(record.plan, record.holder, &sample.secrets, options).unwrap();
         world.go();
         let report = world.report(first).unwrap().clone();
@@ -170,7 +171,7 @@ fn a_stop_ends_what_is_under_way_and_gives_the_locks_back() {
         }
         let run = kubespray_resource::RunId::from("r");
         if let Some(record) = world.record(Some(&run)) {
-            let options = Options { selection: record.selection, resume: true };
+            let options = Options { resume: true };
             let again = world.begin(record.plan, record.holder, &sample.secrets, options).unwrap();
             world.go();
             assert_eq!(world.report(again).unwrap().ending, Ending::Done, "{ms}");
@@ -259,10 +260,10 @@ fn what_may_pass_is_tried_again_with_longer_pauses() {
 #[test]
 fn only_what_is_wanted_is_done() {
     let sample = small(40);
-    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();
     type Wanted = fn(&str, &str) -> bool;
     let cases: [(Selection, Wanted); 3] = [
-        (Selection { limit: Some(strings(&["b"])), ..Selection::default() }, |host, _| host == "b"),
+        (Selection { hosts: Some(strings(&["b"])), ..Selection::default() }, |host, _| host == "b"),
         (Selection { tags: strings(&["folders", "files"]), ..Selection::default() }, |_, component| {
             component == "folders" || component == "files"
         }),
@@ -275,9 +276,8 @@ fn only_what_is_wanted_is_done() {
         let plan = planned(&mut world, &sample);
         let wanted = plan.changes().filter(|planned| is_wanted(&planned.step.host, &planned.step.component));
         let wanted: BTreeSet<String> = wanted.map(|planned| planned.step.id.to_string()).collect();
-        let options = Options { selection: selection.clone(), resume: false };
-        let (report, events) = world.run(plan, "r", &sample.secrets, options).unwrap();
-        let report = report.unwrap();
+        let wishes = select(sample.wishes.clone(), &selection);
+        let (report, events) = run(&mut world, &Sample { wishes, secrets: sample.secrets.clone() }, "r");
         assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
         let done: BTreeSet<String> = events
             .iter()

@@ -142,7 +142,7 @@ fn history(seed: u64, known: &BTreeMap<usize, Known>) -> Result<(), String> {
             world.fault_in(at, fault.clone());
             faults.push(fault);
         }
-        let options = Options { resume: resumed, ..Options::default() };
+        let options = Options { resume: resumed };
         let operator = world.begin(plan.clone(), holder.clone(), &sample.secrets, options).unwrap();
         if random.below(2) == 0 {
             world.kill_before_act(operator, 1 + random.below(600));

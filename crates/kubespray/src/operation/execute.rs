@@ -61,7 +61,7 @@ pub(crate) fn execute(
     let files = cache::fill(&plan, printer)?;
     keep(&secrets, &reach.variables())?;
     let sinks = Sinks::start(&plan, &reach.groups(), printer)?;
-    let options = Options { resume, ..Options::default() };
+    let options = Options { resume };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
     let signals = signals()?;

@@ -3,35 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use kubespray_resource::{Gate, Needs, Step, StepId};
+use kubespray_resource::{Gate, Needs, StepId};
 
-use super::{Chain, Host, PlanningError, Site, cluster_roles, common_crds, dns, metrics_server, network};
-
-/// What hosts are given, and the gates that it opens.
-#[derive(Debug, Default)]
-pub struct Applications {
-    /// The steps of all hosts; those of one host in their order.
-    pub steps: Vec<Step>,
-    /// `network` and `dns`, where there is something to wait for.
-    pub gates: BTreeMap<String, Gate>,
-    /// Why they must not be done.
-    pub refusals: Vec<PlanningError>,
-}
-
-/// The pod network on all nodes and the applications of the cluster. `manifests` are the documents that users
-/// bring as their own network plugin: the names in `custom_cni_manifests` with the texts that they stand for.
-/// Hosts whose facts are not known are left out.
-pub fn applications(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Applications {
-    let mut out = Applications { gates: gates(site), ..Applications::default() };
-    for host in site.hosts().filter(Host::is_node) {
-        let mut chain = Chain::new(host);
-        wish(&mut chain, manifests);
-        let (steps, refusals) = chain.finish();
-        out.steps.extend(steps);
-        out.refusals.extend(refusals);
-    }
-    out
-}
+use super::{Chain, Site, cluster_roles, common_crds, dns, metrics_server, network};
 
 /// What a node gets behind its join: the pod network, and where cluster-wide steps are done everything that goes
 /// through the API server.

@@ -37,7 +37,6 @@ use kubespray_resource::{
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
-pub use apps::{Applications, applications};
 pub use control_plane::order as control_plane_order;
 pub use live::{Live, LiveEtcd, probes};
 pub use verify::{ASSERTIONS, Named as NamedAssertion, assertion_of};
@@ -54,12 +53,14 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The host that cluster-wide steps run on: the first control plane that is live, else the first of all
-    /// (LIFE-076: a fresh host that is placed first joins the cluster that is there).
+    /// The host that cluster-wide steps run on: the control plane that made the cluster, else the first one that is
+    /// live, else the first of all (LIFE-076: a fresh host that is placed first joins the cluster that is there, and
+    /// leads it no more when it has joined: what was done in the cluster's name lies where it was done).
     pub(crate) fn leader(&self) -> &str {
         let group = &self.spec.groups.control_plane;
-        let live = group.iter().find(|name| self.live.control_planes.contains(*name));
-        live.or(group.first()).map_or("", String::as_str)
+        let live = || group.iter().filter(|name| self.live.control_planes.contains(*name));
+        let maker = live().find(|name| self.live.super_admins.contains(*name));
+        maker.or(live().next()).or(group.first()).map_or("", String::as_str)
     }
 
     /// The hosts whose facts are known, in the order of the inventory.
@@ -139,36 +140,6 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Everything that hosts need before a container engine: names, packages, folders, kernel parameters, resolvers,
-/// clocks. Hosts whose facts are not known are left out.
-pub fn prepare_hosts(site: &Site<'_>) -> Vec<Step> {
-    site.hosts().flat_map(prepare).collect()
-}
-
-/// Kubernetes on hosts that are prepared and have a container engine and etcd: kubelets, control planes, joins,
-/// labels and taints. Hosts whose facts are not known are left out.
-pub fn kubernetes(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
-    let mut all = (Vec::new(), Vec::new());
-    for host in site.hosts().filter(Host::is_node) {
-        let mut chain = Chain::new(host);
-        load_balancer::wish(&mut chain);
-        kubelet::wish(&mut chain);
-        control_plane::wish(&mut chain);
-        join::wish(&mut chain);
-        join::nodes(&mut chain);
-        let (steps, refusals) = chain.finish();
-        all.0.extend(steps);
-        all.1.extend(refusals);
-    }
-    all
-}
-
-fn prepare(host: Host<'_>) -> Vec<Step> {
-    let mut chain = Chain::new(host);
-    begin(&mut chain);
-    chain.into_steps()
-}
-
 /// What a host gets before a container engine.
 pub(crate) fn begin(chain: &mut Chain<'_>) {
     bootstrap::wish(chain);
@@ -192,21 +163,6 @@ pub struct PlanningError {
     pub message: String,
     /// What helps.
     pub hint: String,
-}
-
-/// What hosts need to run containers: the engine with its tools, images, the basic CNI plugins. Also why it cannot be
-/// had; then the steps must not run.
-pub fn equip_hosts(site: &Site<'_>) -> (Vec<Step>, Vec<PlanningError>) {
-    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
-    for host in site.hosts() {
-        let mut chain = Chain::new(host);
-        equip(&mut chain);
-        cni::wish(&mut chain);
-        let (own, refused) = chain.finish();
-        steps.extend(own);
-        refusals.extend(refused);
-    }
-    (steps, refusals)
 }
 
 /// The container engine, and everything that is fetched before a cluster is touched.
@@ -292,10 +248,6 @@ impl<'a> Chain<'a> {
             Resource::Download(wish) => Some(wish),
             _ => None,
         })
-    }
-
-    pub(crate) fn into_steps(self) -> Vec<Step> {
-        self.steps
     }
 
     /// The steps, and why they must not run.

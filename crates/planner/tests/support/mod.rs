@@ -8,6 +8,9 @@ use std::sync::Arc;
 use kubespray_catalog::Catalog;
 use kubespray_filters::SystemWorld;
 use kubespray_inventory::{Inventory, Options};
+use kubespray_planner::Wishes;
+use kubespray_planner::components::{PlanningError, Site};
+use kubespray_planner::operations::cluster;
 use kubespray_resource::{Address, Content, Facts, OperatingSystem, Resource, Secrets, Step};
 use kubespray_spec::ClusterSpec;
 use kubespray_value::{Map, json};
@@ -81,6 +84,17 @@ pub fn spec(hosts: &str, vars: &str, facts: &BTreeMap<String, Facts>) -> Cluster
     let spec = kubespray_spec::build(&variables).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert!(spec.needs_facts.is_empty(), "{:?}", spec.needs_facts);
     spec
+}
+
+/// What the operation `cluster` wishes, of the steps of some phases and components; else why it cannot be planned.
+pub fn part(
+    site: &Site<'_>,
+    manifests: &BTreeMap<String, String>,
+    is_part: impl Fn(&str, &str) -> bool,
+) -> Result<Wishes, Vec<PlanningError>> {
+    let mut wishes = cluster(site, manifests)?;
+    wishes.steps.retain(|step| is_part(&step.phase, &step.component));
+    Ok(wishes)
 }
 
 /// Steps as people review them: names, what they are about, and texts of files.

@@ -41,6 +41,11 @@ const KINDS: [(&str, &str, &str, bool); 28] = [
     ("coordination.k8s.io/v1", "Lease", "leases", true),
 ];
 
+/// Whether API servers know a kind by themselves.
+pub(crate) fn is_built_in(api_version: &str, kind: &str) -> bool {
+    KINDS.iter().any(|(of, known, ..)| *of == api_version && *known == kind)
+}
+
 /// Fields at the top of any of these.
 const TOP: [&str; 28] = [
     "apiVersion",
@@ -269,7 +274,7 @@ impl Store {
             return Err(format!("the manifest is of {:?}", key_of(manifest)));
         }
         let top = manifest.as_object().ok_or("no object")?;
-        let is_ours = KINDS.iter().any(|(of, kind, ..)| *of == key.0 && *kind == key.1);
+        let is_ours = is_built_in(&key.0, &key.1);
         if let Some(field) = top.keys().find(|field| is_ours && !TOP.contains(&field.as_str())) {
             let message = format!("strict decoding error: unknown field \"{field}\"");
             return Ok(refusal(400, "BadRequest", &message, json!([])));

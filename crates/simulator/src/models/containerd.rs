@@ -18,6 +18,12 @@ const IMAGES: &str = "/var/lib/containerd/images";
 /// A registry gives an image in about so long.
 const PULL_US: u64 = 2_000_000;
 
+/// `/var/run` leads to `/run` on every system.
+pub(super) fn is_socket(endpoint: &str) -> bool {
+    let path = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
+    path == SOCKET || path.strip_prefix("/var") == Some(SOCKET)
+}
+
 fn images(host: &SimHost) -> Vec<String> {
     let text = text(&host.inner.borrow(), IMAGES).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -36,15 +42,29 @@ fn keep(host: &SimHost, reference: &str, cost_us: u64) -> Result<(), HostError> 
     Ok(())
 }
 
-/// `crictl`, with the flags that helpers give it.
+/// `crictl`, with the flags that helpers give it, else with what its configuration says.
 pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Output, HostError> {
     drop(host.alive(20_000)?);
-    let ["--runtime-endpoint", runtime, "--image-endpoint", image, "--timeout", "30s", rest @ ..] = words
-    else {
-        return failed(format!("flag provided but not defined: {words:?}"));
-    };
-    let socket = format!("unix://{SOCKET}");
-    if *runtime != socket || *image != socket || !is_active(&host.inner.borrow(), "containerd.service") {
+    if let ["completion", "bash"] = words {
+        return ok("# bash completion for crictl\n");
+    }
+    let settings = text(&host.inner.borrow(), "/etc/crictl.yaml").unwrap_or_default();
+    let set = |key: &str| super::kubernetes::find(&settings, key).unwrap_or_default();
+    let (mut runtime, mut image) = (set("runtime-endpoint"), set("image-endpoint"));
+    let mut rest = words;
+    while let [flag, value, left @ ..] = rest {
+        match *flag {
+            "--runtime-endpoint" => (*value).clone_into(&mut runtime),
+            "--image-endpoint" => (*value).clone_into(&mut image),
+            "--timeout" => {}
+            flag if flag.starts_with('-') => {
+                return failed(format!("flag provided but not defined: {flag}"));
+            }
+            _ => break,
+        }
+        rest = left;
+    }
+    if !is_socket(&runtime) || !is_socket(&image) || !is_active(&host.inner.borrow(), "containerd.service") {
         return failed(format!(
             "validate CRI v1 image API for endpoint \"{image}\": no such file or directory"
         ));
@@ -68,6 +88,27 @@ pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Ou
         ["pull", reference] => pull(host, reference, spawn),
         other => failed(format!("No help topic for '{}'", other.join(" "))),
     }
+}
+
+/// `nerdctl`, which only tells its completion.
+pub(super) fn nerdctl(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Output, HostError> {
+    drop(host.alive(20_000)?);
+    match words {
+        ["completion", "bash"] => ok("# bash completion for nerdctl\n"),
+        other => failed(format!("unknown subcommand {other:?} for \"nerdctl\"")),
+    }
+}
+
+/// The sandboxes of a static pod go, and its kubelet makes new ones.
+pub(super) fn restart(host: &SimHost, pod: &str) -> Result<Output, HostError> {
+    if !is_active(&host.inner.borrow(), "containerd.service") {
+        return failed("validate CRI v1 runtime API: no such file or directory");
+    }
+    drop(host.effect(pod, 1_000_000)?);
+    if pod == "kube-apiserver" {
+        super::kubernetes::begin_api(host, true);
+    }
+    ok("")
 }
 
 fn described(reference: &str) -> Value {
@@ -119,9 +160,12 @@ fn pull(host: &SimHost, reference: &str, spawn: &Spawn) -> Result<Output, HostEr
 /// `ctr images import`. An archive holds the references that its lines name.
 pub(super) fn ctr(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Output, HostError> {
     drop(host.alive(20_000)?);
-    let ["--address", SOCKET, "--namespace", "k8s.io", "images", "import", path] = words else {
+    let ["--address", socket, "--namespace", "k8s.io", "images", "import", path] = words else {
         return failed(format!("ctr: incorrect usage: {words:?}"));
     };
+    if !is_socket(socket) {
+        return failed(format!("ctr: cannot access socket {socket}: no such file or directory"));
+    }
     let inner = host.inner.borrow();
     if !is_active(&inner, "containerd.service") {
         return failed(format!("ctr: cannot access socket {SOCKET}: no such file or directory"));

@@ -303,6 +303,6 @@ pub(crate) fn may_stop(host: &SimHost, unit: &str) {
             host.inner.borrow().name,
             up.len()
         );
-        site.quorum_taken.push(told);
+        site.broken.push(("etcd-quorum", told));
     }
 }

@@ -1,30 +1,124 @@
 //! The kubelet, what it runs of a control plane, and which of these answer.
 
+use serde_json::{Value, json};
+
 use super::etcd::{answering, has_quorum, running};
 use super::pods::{Kubelet, pass};
-use super::{Viewer, address, at, is_active};
+use super::{Viewer, address, at, is_active, now_us};
 use crate::SimHost;
 use crate::host::{Inner, text};
 
 pub(super) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PROXY_MANIFESTS: [&str; 2] =
     ["/etc/kubernetes/manifests/nginx-proxy.yml", "/etc/kubernetes/manifests/haproxy.yml"];
+/// What kubeadm writes last for the kubelet.
+const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// An API server answers so long after it was begun.
+const API_START_US: u64 = 4_000_000;
+/// Where the container engine looks for networks.
+const NETWORKS: &str = "/etc/cni/net.d";
 const PROXY_SETTINGS: [&str; 2] = ["/etc/nginx/nginx.conf", "/etc/haproxy/haproxy.cfg"];
 
 /// Whether static pods of the host run.
 pub(super) fn runs_kubelet(inner: &Inner) -> bool {
     is_active(inner, "kubelet.service")
         && is_active(inner, "containerd.service")
-        && inner.files.get("/var/lib/kubelet/config.yaml").is_some()
+        && inner.files.get(KUBELET_CONFIG).is_some()
 }
 
-pub(super) fn runs_control_plane(inner: &Inner) -> bool {
-    runs_kubelet(inner) && inner.files.get(API_MANIFEST).is_some()
+/// Whether its API server answers at a moment.
+pub(super) fn runs_control_plane(inner: &Inner, now: u64) -> bool {
+    runs_kubelet(inner) && inner.files.get(API_MANIFEST).is_some() && !is_api_away(inner, now)
+}
+
+fn is_api_away(inner: &Inner, now: u64) -> bool {
+    let (from, until) = inner.api_away_us;
+    (from..until).contains(&now)
+}
+
+/// The API server of a host begins, or begins anew: told where that of another one is away just then for the same
+/// reason, for then nobody may be left to answer.
+pub(super) fn begin_api(host: &SimHost, is_anew: bool) {
+    let now = now_us(&host.inner.borrow());
+    let hosts = host.site.borrow().hosts();
+    let own = host.inner.borrow().name.clone();
+    let is_away = |other: &Inner| {
+        other.name != own && other.files.get(API_MANIFEST).is_some() && is_api_away(other, now)
+    };
+    let away =
+        hosts.iter().map(|other| other.borrow()).find(|other| is_away(other)).map(|other| other.name.clone());
+    if let Some(away) = away.filter(|_| is_anew) {
+        let what = format!("the API server of `{own}` was stopped while that of `{away}` was not back");
+        host.site.borrow_mut().broken.push(("control-planes", what));
+    }
+    host.inner.borrow_mut().api_away_us = (now, now + API_START_US);
+}
+
+/// Why the kubelet of a host would end at once.
+pub(super) fn kubelet_problem(inner: &Inner) -> Option<String> {
+    let settings = text(inner, "/etc/kubernetes/kubelet.env").unwrap_or_default();
+    let flag = |name: &str| {
+        let rest = settings.split_once(name)?.1;
+        rest.split(|end: char| end == '"' || end.is_whitespace()).next().map(str::to_owned)
+    };
+    let path = flag("--config=").unwrap_or_else(|| KUBELET_CONFIG.to_owned());
+    let Some(found) = text(inner, &path) else {
+        return Some(format!(
+            "failed to load kubelet config file, path: {path}, error: no such file or directory"
+        ));
+    };
+    let document = match super::documents::read(&found) {
+        Ok(documents) => documents.into_iter().next().unwrap_or_default(),
+        Err(why) => return Some(format!("failed to load kubelet config file, path: {path}, error: {why}")),
+    };
+    if super::store::words(&document, "/kind") != "KubeletConfiguration" {
+        return Some(format!(
+            "failed to load kubelet config file, path: {path}, error: no kind KubeletConfiguration"
+        ));
+    }
+    let authority = super::store::words(&document, "/authentication/x509/clientCAFile");
+    if !authority.is_empty() && text(inner, authority).is_none() {
+        return Some(format!("unable to load client CA file {authority}: no such file or directory"));
+    }
+    let bears_swap = document.get("failSwapOn").and_then(Value::as_bool) == Some(false);
+    if !bears_swap && text(inner, "/proc/swaps").unwrap_or_default().lines().count() > 1 {
+        return Some("running with swap on is not supported, please disable swap!".into());
+    }
+    let is_there = |path: Option<String>| path.is_some_and(|path| text(inner, &path).is_some());
+    let has_credential = is_there(flag("--kubeconfig=")) || is_there(flag("--bootstrap-kubeconfig="));
+    (settings.contains("--kubeconfig=") && !has_credential)
+        .then(|| "unable to load bootstrap kubeconfig: stat: no such file or directory".into())
 }
 
 /// Whether a proxy to the control planes runs at 127.0.0.1:6443.
 pub(super) fn runs_proxy(inner: &Inner) -> bool {
     runs_kubelet(inner) && PROXY_MANIFESTS.iter().any(|path| inner.files.get(path).is_some())
+}
+
+/// The name under which the kubelet of a host registers it.
+pub(super) fn node_name(inner: &Inner) -> String {
+    let settings = text(inner, "/etc/kubernetes/kubelet.env").unwrap_or_default();
+    let name = settings.split_once("--hostname-override=").map(|(_, rest)| {
+        rest.split(|end: char| end == '"' || end.is_whitespace()).next().unwrap_or_default().to_owned()
+    });
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| inner.name.clone())
+}
+
+/// What the kubelet registers its host with: taints, each as `key=value:effect`.
+fn register_taints(inner: &Inner) -> Vec<Value> {
+    let flags = text(inner, "/var/lib/kubelet/kubeadm-flags.env").unwrap_or_default();
+    let list = flags.split_once("--register-with-taints=").map_or("", |(_, rest)| rest);
+    let list = list.split(['"', ' ', '\n']).next().unwrap_or_default();
+    let taint = |text: &str| {
+        let (pair, effect) = text.rsplit_once(':')?;
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut taint = json!({"key": key, "effect": effect});
+        if !value.is_empty() {
+            super::store::set(&mut taint, &["value"], value.into());
+        }
+        Some(taint)
+    };
+    list.split(',').filter_map(taint).collect()
 }
 
 /// The value behind `KEY:` or `KEY=` in a text.
@@ -50,9 +144,10 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
         return Err(refused());
     }
     let found = at(host, target).ok_or_else(|| "no route to host".to_owned())?;
+    let now = now_us(&host.inner.borrow());
     let (is_plane, is_proxy) = {
         let inner = found.borrow();
-        (runs_control_plane(&inner), runs_proxy(&inner))
+        (runs_control_plane(&inner, now), runs_proxy(&inner))
     };
     if is_plane {
         let plane = found.borrow().clone();
@@ -71,7 +166,8 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
     let mut why = refused();
     for upstream in upstreams.filter(|name| !name.starts_with("127.") && !name.contains('*')) {
         let plane = at(host, &upstream).map(|found| found.borrow().clone());
-        match plane.filter(runs_control_plane).map(|plane| of_control_plane(host, &plane)) {
+        match plane.filter(|plane| runs_control_plane(plane, now)).map(|plane| of_control_plane(host, &plane))
+        {
             Some(Ok(server)) => return Ok(server),
             Some(Err(error)) => why = error,
             None => {}
@@ -86,6 +182,11 @@ fn of_control_plane(host: &SimHost, plane: &Inner) -> Result<Server, String> {
     let urls = find(&manifest, "--etcd-servers").unwrap_or_default();
     let authority = find(&manifest, "--client-ca-file").and_then(|path| text(plane, &path));
     let authority = authority.ok_or("the API server has no authority")?;
+    for flag in ["--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--tls-cert-file"] {
+        if let Some(path) = find(&manifest, flag).filter(|path| text(plane, path).is_none()) {
+            return Err(format!("the API server exits: open {path}: no such file or directory"));
+        }
+    }
     // It looks from where it is, at the time of who asks.
     let mut from = Viewer::of(plane);
     from.now = Viewer::of(&host.inner.borrow()).now;
@@ -119,8 +220,10 @@ pub(super) fn kubelets(host: &SimHost, cluster: u64) -> Vec<Kubelet> {
         });
         let version = version_of(&inner, "kubelet");
         out.push(Kubelet {
-            node: inner.name.clone(),
+            node: node_name(&inner),
             version,
+            taints: register_taints(&inner),
+            has_network: inner.files.below(NETWORKS).iter().any(|path| path.contains(".conf")),
             address: address(&inner).to_string(),
             is_control_plane: inner.files.get(API_MANIFEST).is_some(),
             is_there,
@@ -145,6 +248,14 @@ pub(super) fn version_of(inner: &Inner, program: &str) -> String {
     let found = found.unwrap_or_default();
     let word = found.split_whitespace().find(|word| word.starts_with("v1."));
     word.unwrap_or("v1.35.0").to_owned()
+}
+
+/// Whether one version such as `v1.35.10` is newer than another.
+pub(super) fn is_newer(one: &str, other: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> {
+        text.trim_start_matches('v').split('.').map_while(|part| part.parse().ok()).collect()
+    };
+    numbers(one) > numbers(other)
 }
 
 /// Scheme, name, port and the rest of a URL.

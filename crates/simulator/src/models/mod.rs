@@ -2,13 +2,17 @@
 //! is files of their hosts; what a quorum of etcd agreed on is the [`Site`]'s.
 
 mod api;
+mod certificates;
 mod containerd;
+mod documents;
 mod etcd;
 mod etcdctl;
 mod fields;
 mod kubeadm;
+mod kubectl;
 mod kubernetes;
 mod pods;
+mod shell;
 mod store;
 
 use std::cell::RefCell;
@@ -20,8 +24,9 @@ use kubespray_node::{HostError, Output, Spawn};
 
 use crate::SimHost;
 use crate::host::{Inner, text};
+use crate::mirror::Mirror;
 
-pub(crate) use api::http;
+pub(crate) use api::{http, is_built_in};
 pub(crate) use etcd::{Cluster, may_stop};
 
 /// Where images are known.
@@ -40,8 +45,9 @@ pub(crate) struct Site {
     /// Clusters of etcd by their ids, with what they keep.
     pub(crate) clusters: BTreeMap<u64, Cluster>,
     pub(crate) registry: Registry,
-    /// How runs took quorum away.
-    pub(crate) quorum_taken: Vec<String>,
+    pub(crate) mirror: Mirror,
+    /// Rules that runs broke, and how.
+    pub(crate) broken: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -53,6 +59,7 @@ impl Site {
     pub(crate) fn copy_to(&self, other: &mut Self) {
         other.clusters.clone_from(&self.clusters);
         other.registry.clone_from(&self.registry);
+        other.mirror.clone_from(&self.mirror);
     }
 
     /// Whether anything here waits for other hosts.
@@ -70,11 +77,14 @@ pub(crate) fn run(host: &SimHost, spawn: &Spawn) -> Option<Result<Output, HostEr
     let words: Vec<&str> = spawn.argv.iter().map(String::as_str).collect();
     let (program, rest) = words.split_first()?;
     let model = match program.rsplit('/').next()? {
+        "sh" => return Some(shell::sh(host, rest, spawn)),
         "crictl" => containerd::crictl,
         "ctr" => containerd::ctr,
+        "nerdctl" => containerd::nerdctl,
         "etcdctl" => etcdctl::etcdctl,
         "etcdutl" => etcdctl::etcdutl,
         "kubeadm" => kubeadm::kubeadm,
+        "kubectl" => kubectl::kubectl,
         _ => return None,
     };
     if !is_installed(&host.inner.borrow(), program) {
@@ -88,7 +98,10 @@ pub(crate) fn started(host: &SimHost, unit: &str) -> Result<(), String> {
     match unit {
         "etcd.service" | "etcd-events.service" => etcd::started(host, unit),
         "containerd.service" => programs_there(host, &["containerd", "runc"]),
-        "kubelet.service" => programs_there(host, &["kubelet"]),
+        "kubelet.service" => {
+            programs_there(host, &["kubelet"])?;
+            kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)
+        }
         _ => Ok(()),
     }
 }
@@ -121,7 +134,7 @@ fn is_active(inner: &Inner, unit: &str) -> bool {
 
 pub(crate) fn address(inner: &Inner) -> Ipv4Addr {
     let [high, low] = inner.number.to_be_bytes();
-    Ipv4Addr::new(10, 1, high, low)
+    inner.address.unwrap_or(Ipv4Addr::new(10, 1, high, low))
 }
 
 /// Who looks at other hosts, and when.
@@ -144,12 +157,12 @@ impl Viewer {
 }
 
 /// Whether something listens at a port of a host.
-fn listens(inner: &Inner, port: u16) -> bool {
+fn listens(inner: &Inner, port: u16, now: u64) -> bool {
     match port {
         22 => true,
         2379 | 2380 => is_active(inner, "etcd.service"),
         2383 | 2382 => is_active(inner, "etcd-events.service"),
-        6443 => kubernetes::runs_control_plane(inner) || kubernetes::runs_proxy(inner),
+        6443 => kubernetes::runs_control_plane(inner, now) || kubernetes::runs_proxy(inner),
         10250 | 10248 => kubernetes::runs_kubelet(inner),
         _ => false,
     }
@@ -159,12 +172,13 @@ fn listens(inner: &Inner, port: u16) -> bool {
 pub(crate) fn connects(host: &SimHost, target: &str) -> bool {
     let Some((name, port)) = target.rsplit_once(':') else { return false };
     let Ok(port) = port.parse() else { return false };
-    at(host, name).is_some_and(|to| listens(&to.borrow(), port))
+    let now = now_us(&host.inner.borrow());
+    at(host, name).is_some_and(|to| listens(&to.borrow(), port, now))
 }
 
 /// Whether a socket takes connections.
 pub(crate) fn has_socket(host: &SimHost, path: &str) -> bool {
-    path.ends_with("/containerd.sock") && is_active(&host.inner.borrow(), "containerd.service")
+    containerd::is_socket(path) && is_active(&host.inner.borrow(), "containerd.service")
 }
 
 /// The host with an address or name, where another one reaches it.

@@ -14,6 +14,10 @@ pub(super) struct Kubelet {
     pub(super) version: String,
     pub(super) address: String,
     pub(super) is_control_plane: bool,
+    /// With these it registers.
+    pub(super) taints: Vec<Value>,
+    /// The host has a pod network by itself.
+    pub(super) has_network: bool,
     /// It reaches the API server.
     pub(super) is_there: bool,
 }
@@ -43,14 +47,20 @@ fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
         let mut spec = json!({});
         if kubelet.is_control_plane {
             set(&mut labels, &["node-role.kubernetes.io/control-plane"], "".into());
-            let taint = json!({"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"});
-            set(&mut spec, &["taints"], json!([taint]));
+        }
+        if !kubelet.taints.is_empty() {
+            set(&mut spec, &["taints"], json!(kubelet.taints));
         }
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": kubelet.node, "labels": labels}, "spec": spec})
     });
-    let ready = if kubelet.is_there { "True" } else { "Unknown" };
+    let has_network = kubelet.has_network || brings_network(store, &kubelet.node);
+    let (ready, reason, message) = match (kubelet.is_there, has_network) {
+        (true, true) => ("True", "KubeletReady", "kubelet is posting ready status"),
+        (true, false) => ("False", "KubeletNotReady", "cni plugin not initialized"),
+        (false, _) => ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),
+    };
     let status = json!({
-        "conditions": [{"type": "Ready", "status": ready, "reason": "KubeletReady", "message": ""}],
+        "conditions": [{"type": "Ready", "status": ready, "reason": reason, "message": message}],
         "addresses": [{"type": "InternalIP", "address": kubelet.address}],
         "nodeInfo": {"kubeletVersion": kubelet.version},
     });
@@ -60,11 +70,47 @@ fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
     }
 }
 
-/// Nodes that take pods now.
-fn nodes(store: &Store, is_daemon: bool) -> Vec<String> {
+fn is_ready(node: &Value) -> bool {
+    words(node, "/status/conditions/0/status") == "True"
+}
+
+/// Whether a pod that runs on a node puts a network there.
+fn brings_network(store: &Store, node: &str) -> bool {
+    let is_network = |volume: &Value| words(volume, "/hostPath/path") == "/etc/cni/net.d";
+    store.of_kind("Pod").iter().any(|pod| {
+        let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+        words(pod, "/spec/nodeName") == node
+            && words(pod, "/status/conditions/0/status") == "True"
+            && volumes.is_some_and(|volumes| volumes.iter().any(is_network))
+    })
+}
+
+fn is_tolerated(taint: &Value, pod: &Value) -> bool {
+    let tolerations = pod.pointer("/spec/tolerations").and_then(Value::as_array);
+    tolerations.into_iter().flatten().any(|toleration| {
+        let of = |pointer: &str| words(toleration, pointer);
+        let is_same = |pointer: &str| of(pointer).is_empty() || of(pointer) == words(taint, pointer);
+        let exists = of("/operator") == "Exists";
+        is_same("/effect")
+            && (if of("/key").is_empty() { exists } else { is_same("/key") })
+            && (exists || of("/value") == words(taint, "/value"))
+    })
+}
+
+/// Nodes that take the pods of a template now.
+fn nodes(store: &Store, is_daemon: bool, template: &Value) -> Vec<String> {
     let takes = |node: &&Value| {
         let is_open = node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true);
-        is_daemon || (is_open && words(node, "/status/conditions/0/status") == "True")
+        let taints = node.pointer("/spec/taints").and_then(Value::as_array);
+        let mut taints = taints.into_iter().flatten();
+        let selector = template.pointer("/spec/nodeSelector").and_then(Value::as_object);
+        let has_label = |(key, value): (&String, &Value)| {
+            node.pointer("/metadata/labels").and_then(|labels| labels.get(key)) == Some(value)
+        };
+        (is_daemon || (is_open && is_ready(node)))
+            && selector.is_none_or(|selector| selector.iter().all(has_label))
+            && taints
+                .all(|taint| words(taint, "/effect") == "PreferNoSchedule" || is_tolerated(taint, template))
     };
     store.of_kind("Node").iter().filter(takes).map(|node| words(node, "/metadata/name").to_owned()).collect()
 }
@@ -72,7 +118,8 @@ fn nodes(store: &Store, is_daemon: bool) -> Vec<String> {
 fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
     let is_daemon = kind == "DaemonSet";
     let (name, namespace) = (words(&workload, "/metadata/name"), words(&workload, "/metadata/namespace"));
-    let nodes = nodes(store, is_daemon);
+    let template = workload.pointer("/spec/template").cloned().unwrap_or_default();
+    let nodes = nodes(store, is_daemon, &template);
     let replicas = workload.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     let wanted: Vec<(String, String)> = if is_daemon {
         nodes.iter().map(|node| (format!("{name}-{node}"), node.clone())).collect()
@@ -105,8 +152,18 @@ fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
         |key: &&Key| key.1 == "Pod" && key.2 == namespace && wanted.iter().any(|(pod, _)| *pod == key.3);
     let keys: Vec<Key> = store.objects.keys().filter(selected).cloned().collect();
     let mut ready = 0_usize;
+    // Only what uses the network of its node runs on one without another.
+    let is_host_network = template.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
+    let with_network: Vec<String> = store
+        .of_kind("Node")
+        .iter()
+        .filter(|node| is_host_network || is_ready(node))
+        .map(|node| words(node, "/metadata/name").to_owned())
+        .collect();
     for key in keys {
-        let is_ready = store.changed_us.get(&key).is_some_and(|made| made + READY_US <= now)
+        let node = store.objects.get(&key).map_or("", |pod| words(pod, "/spec/nodeName"));
+        let is_ready = with_network.iter().any(|name| name == node)
+            && store.changed_us.get(&key).is_some_and(|made| made + READY_US <= now)
             && !store.ending_us.contains_key(&key);
         ready += usize::from(is_ready);
         if let Some(pod) = store.objects.get_mut(&key) {

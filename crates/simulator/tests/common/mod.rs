@@ -102,7 +102,7 @@ pub fn resume(world: &mut World, sample: &Sample, what: &str) {
             world.break_locks();
             break;
         };
-        let options = Options { selection: record.selection, resume: true };
+        let options = Options { resume: true };
         let operator = world.begin(record.plan, record.holder, &sample.secrets, options).unwrap();
         world.go();
         let report = world.report(operator).unwrap();

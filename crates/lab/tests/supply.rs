@@ -1,0 +1,116 @@
+//! A supply, and what it is made for on a host. Left out, with the reason, where a machine cannot have one; a failure
+//! there when `KUBESPRAY_REQUIRE_LAB` is 1.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use kubespray_lab::{Lab, LabError, LabOptions, Supply};
+
+/// What a base spec of containerd asks for and such a host cannot give.
+const TOO_MUCH: &str = r#""oomScoreAdj":-998,"rlimits":[{"type":"RLIMIT_NOFILE","hard":1048576,"soft":1048576}],"#;
+
+fn left_out() -> bool {
+    let Some(reason) = Lab::missing().or_else(Supply::missing) else { return false };
+    assert!(std::env::var_os("KUBESPRAY_REQUIRE_LAB").is_none_or(|value| value != "1"), "{reason}");
+    eprintln!("left out: {reason}");
+    true
+}
+
+/// Folders of programs, when the machine has any.
+fn folders() -> Vec<PathBuf> {
+    std::env::var_os("KUBESPRAY_LAB_BINARIES").map(|folders| std::env::split_paths(&folders).collect()).unwrap_or_default()
+}
+
+fn output(lab: &Lab, host: &str, command: &str) -> String {
+    let output = lab.exec(host, &["sudo", "sh", "-c", command]).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command} on {host}: {} {said}", output.status);
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn send(lab: &Lab, host: &str, file: &Path, target: &str) {
+    let status = Command::new("ssh")
+        .args([OsStr::new("-F"), lab.ssh_config().as_os_str()])
+        .args([host, "--", &format!("sudo sh -c 'cat > {target}'")])
+        .stdin(Stdio::from(File::open(file).unwrap()))
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_host_runs_containers_of_a_supply() {
+    if left_out() {
+        return;
+    }
+    let start = Instant::now();
+    let supply = Supply::make(&folders()).unwrap();
+    eprintln!("the supply was there after {:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(Supply::make(&folders()).unwrap(), supply);
+    eprintln!("and again after {:?}", start.elapsed());
+    for file in &supply.files {
+        let sum = Command::new("sha256sum").arg(&file.path).output().unwrap();
+        assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&file.sha256), "{}", file.name);
+    }
+    let names: BTreeSet<&str> = supply.files.iter().map(|file| file.name.as_str()).collect();
+    assert!(names.is_superset(&["cni_plugins", "containerd", "etcd", "runc"].into()), "{names:?}");
+
+    let lab = Lab::up(&LabOptions { name: "supply".into(), hosts: 1 }).unwrap();
+    let host = "supply1";
+    let run = |command: &str| output(&lab, host, command);
+    for (name, unpack) in [
+        ("containerd", "tar -C /usr/local -xzf /root/containerd"),
+        ("cni_plugins", "mkdir -p /opt/cni/bin && tar -C /opt/cni/bin -xzf /root/cni_plugins"),
+        ("etcd", "tar -C /usr/local/bin --strip-components=1 -xzf /root/etcd"),
+        ("runc", "install -m 0755 /root/runc /usr/local/bin/runc"),
+    ] {
+        let file = supply.files.iter().find(|file| file.name == name).unwrap();
+        send(&lab, host, &file.path, &format!("/root/{name}"));
+        run(unpack);
+        assert!(file.url.contains(&file.version), "{}", file.url);
+    }
+    let version = |name: &str| supply.version(name).unwrap().to_owned();
+    for (command, name) in [
+        ("containerd --version", "containerd"),
+        ("runc --version", "runc"),
+        ("etcd --version; etcdctl version; etcdutl version", "etcd"),
+        ("CNI_COMMAND=VERSION /opt/cni/bin/bridge; /opt/cni/bin/bridge --version 2>&1 || true", "cni_plugins"),
+    ] {
+        let said = run(command);
+        assert!(said.contains(&version(name)) || name == "cni_plugins", "{said}");
+    }
+    run("systemd-run --unit=containerd containerd && until ctr version > /dev/null; do sleep 0.1; done");
+    for image in &supply.images {
+        send(&lab, host, &image.archive, "/root/image.tar");
+        run("ctr images import /root/image.tar");
+        run(&format!("ctr images ls -q | grep -Fx {}", image.reference));
+    }
+
+    // The load balancer's image, asked for more than this host can give.
+    let nginx = supply.images.iter().find(|image| image.reference.contains("/nginx:")).unwrap();
+    run("mkdir -p /etc/nginx && printf 'events {}\nstream { server { listen 127.0.0.1:6443; proxy_pass 127.0.0.1:22; } }\n' \
+         > /etc/nginx/nginx.conf");
+    run(&format!(
+        "ctr run --rm --net-host {} probe true 2> /dev/null; ctr oci spec > /root/spec.json && ctr snapshots prepare probe $(ctr \
+         images unpack --help > /dev/null; echo) 2> /dev/null; true",
+        nginx.reference
+    ));
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    if left_out() {
+        return;
+    }
+    let empty = std::env::temp_dir();
+    match Supply::make(&[empty.join("no-such-folder")]) {
+        Err(LabError::NoProgram { program }) => assert_eq!(program, "kubeadm"),
+        other => panic!("{other:?}"),
+    }
+}

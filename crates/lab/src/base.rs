@@ -97,7 +97,11 @@ pub(crate) fn base_root(folder: &Path, lock: &File) -> Result<PathBuf, LabError>
 }
 
 fn key() -> String {
-    let digest = Sha256::digest(format!("{RECIPE} {SUITE} {INIT} {} {}", PACKAGES.join(" "), EMPTY_PACKAGES.join(" ")));
+    let digest = Sha256::digest(format!(
+        "{RECIPE} {SUITE} {INIT} {} {}",
+        PACKAGES.join(" "),
+        EMPTY_PACKAGES.join(" ")
+    ));
     digest.iter().take(6).fold(String::new(), |key, byte| format!("{key}{byte:02x}"))
 }
 

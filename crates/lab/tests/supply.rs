@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use kubespray_lab::{Lab, LabError, LabOptions, Supply};
 
-/// What a base spec of containerd asks for and such a host cannot give.
-const TOO_MUCH: &str = r#""oomScoreAdj":-998,"rlimits":[{"type":"RLIMIT_NOFILE","hard":1048576,"soft":1048576}],"#;
+/// A program to run and a score that such a host cannot give; `ctr` has limits of its own.
+const TOO_MUCH: &str = r#""oomScoreAdj": -998, "args": ["/usr/sbin/nginx", "-t", "-g", "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"],"#;
 
 fn left_out() -> bool {
     let Some(reason) = Lab::missing().or_else(Supply::missing) else { return false };
@@ -23,7 +23,9 @@ fn left_out() -> bool {
 
 /// Folders of programs, when the machine has any.
 fn folders() -> Vec<PathBuf> {
-    std::env::var_os("KUBESPRAY_LAB_BINARIES").map(|folders| std::env::split_paths(&folders).collect()).unwrap_or_default()
+    std::env::var_os("KUBESPRAY_LAB_BINARIES")
+        .map(|folders| std::env::split_paths(&folders).collect())
+        .unwrap_or_default()
 }
 
 fn output(lab: &Lab, host: &str, command: &str) -> String {
@@ -80,11 +82,11 @@ fn a_host_runs_containers_of_a_supply() {
         ("containerd --version", "containerd"),
         ("runc --version", "runc"),
         ("etcd --version; etcdctl version; etcdutl version", "etcd"),
-        ("CNI_COMMAND=VERSION /opt/cni/bin/bridge; /opt/cni/bin/bridge --version 2>&1 || true", "cni_plugins"),
     ] {
         let said = run(command);
-        assert!(said.contains(&version(name)) || name == "cni_plugins", "{said}");
+        assert!(said.contains(&version(name)), "{said}");
     }
+    assert!(run("CNI_COMMAND=VERSION /opt/cni/bin/bridge").contains("supportedVersions"));
     run("systemd-run --unit=containerd containerd && until ctr version > /dev/null; do sleep 0.1; done");
     for image in &supply.images {
         send(&lab, host, &image.archive, "/root/image.tar");
@@ -92,15 +94,23 @@ fn a_host_runs_containers_of_a_supply() {
         run(&format!("ctr images ls -q | grep -Fx {}", image.reference));
     }
 
-    // The load balancer's image, asked for more than this host can give.
+    // The load balancer's image, asked for more than this host can give: fewer files than that and no such score.
     let nginx = supply.images.iter().find(|image| image.reference.contains("/nginx:")).unwrap();
-    run("mkdir -p /etc/nginx && printf 'events {}\nstream { server { listen 127.0.0.1:6443; proxy_pass 127.0.0.1:22; } }\n' \
-         > /etc/nginx/nginx.conf");
+    run(&format!("mkdir /mnt/root && ctr images mount --rw {} /mnt/root", nginx.reference));
+    run(
+        "mkdir /mnt/root/etc/nginx && echo 'events {} stream { server { listen 127.0.0.1:6443; proxy_pass 127.0.0.1:22; } }' \
+         > /mnt/root/etc/nginx/nginx.conf",
+    );
+    let wanted = format!("s|\"process\": {{|& {TOO_MUCH}|");
     run(&format!(
-        "ctr run --rm --net-host {} probe true 2> /dev/null; ctr oci spec > /root/spec.json && ctr snapshots prepare probe $(ctr \
-         images unpack --help > /dev/null; echo) 2> /dev/null; true",
-        nginx.reference
+        "ctr oci spec | sed -e 's/1024/1048576/' -e 's|\"rootfs\"|\"/mnt/root\"|' -e '{wanted}' > /root/spec.json"
     ));
+    let said = run("ctr run --rm --config /root/spec.json probe 2>&1");
+    assert!(said.contains("test is successful"), "{said}");
+    // The engine asked for it, so the wrapper is what took it out.
+    let real = "install -m 0755 /var/cache/lab-runc/* /usr/local/bin/runc; ctr run --rm --config /root/spec.json bare 2>&1 || true";
+    let said = run(real);
+    assert!(said.contains("create failed"), "{said}");
 }
 
 #[test]

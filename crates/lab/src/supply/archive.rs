@@ -13,7 +13,8 @@ use crate::files::at;
 /// Packs members of `folder` into a tar, the same bytes every time, for root.
 pub(crate) fn pack(folder: &Path, members: &[&str], archive: &Path, gzip: bool) -> Result<(), LabError> {
     let (folder, archive) = (folder.to_string_lossy(), archive.to_string_lossy());
-    let mut words = vec!["--create", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
+    let mut words =
+        vec!["--create", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
     if gzip {
         // Compressing well would take longer than serving.
         words.push("--use-compress-program=gzip -1 -n");

@@ -43,8 +43,7 @@ pub(crate) fn fetch(folder: &Path, packages: &[(&str, &str)]) -> Result<(), LabE
     };
     get(&["update"])?;
     let wanted: Vec<String> = packages.iter().map(|(name, suite)| format!("{name}/{suite}")).collect();
-    let words: Vec<&str> =
-        std::iter::once("download").chain(wanted.iter().map(String::as_str)).collect();
+    let words: Vec<&str> = std::iter::once("download").chain(wanted.iter().map(String::as_str)).collect();
     get(&words)?;
     fs::remove_dir_all(&apt).map_err(at(&apt))?;
     // `NAME_VERSION_ARCH.deb`, where a name has no underscore.

@@ -106,15 +106,10 @@ fn key(recipe: &str) -> String {
 }
 
 /// The part in `folder`, made if it is not there yet. `make` names what it made by paths below the folder it is given.
-fn part(
-    folder: &Path,
-    make: impl FnOnce(&Path) -> Result<Supply, LabError>,
-) -> Result<Supply, LabError> {
+fn part(folder: &Path, make: impl FnOnce(&Path) -> Result<Supply, LabError>) -> Result<Supply, LabError> {
     let list = "supply.json";
-    let wrong = |error: serde_json::Error| LabError::File {
-        path: folder.join(list),
-        problem: error.to_string(),
-    };
+    let wrong =
+        |error: serde_json::Error| LabError::File { path: folder.join(list), problem: error.to_string() };
     if !folder.is_dir() {
         let unfinished = folder.with_file_name("unfinished");
         if unfinished.exists() {
@@ -133,7 +128,8 @@ fn part(
         *path = folder.join(&path);
     }
     // The order of use, for the end of the oldest.
-    let _ = fs::File::open(folder.join(list)).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+    let _ =
+        fs::File::open(folder.join(list)).and_then(|file| file.set_modified(std::time::SystemTime::now()));
     Ok(supply)
 }
 
@@ -178,7 +174,8 @@ mod tests {
             assert!(!folder.join("half").exists());
             Ok(Supply { files: Vec::new(), images: vec![image("i.tar")] })
         });
-        let wanted = Supply { files: Vec::new(), images: vec![image(target.join("i.tar").to_str().unwrap())] };
+        let wanted =
+            Supply { files: Vec::new(), images: vec![image(target.join("i.tar").to_str().unwrap())] };
         assert_eq!(made.unwrap(), wanted);
         let again = part(&target, |_| Err(LabError::NoProgram { program: "again".to_owned() }));
         assert_eq!(again.unwrap(), wanted);

@@ -104,8 +104,10 @@ mod tests {
         let before = format!(
             r#"{{"process":{{"args":["\"oomScoreAdj\":-1,\"rlimits\":[1]"],"rlimits":[{hard},{hard}],"noNewPrivileges":true,"oomScoreAdj":-998}},"root":{{}}}}"#
         );
-        let after = r#"{"process":{"args":["\"oomScoreAdj\":-1,\"rlimits\":[1]"],"noNewPrivileges":true},"root":{}}"#;
-        let pretty = "{\n  \"rlimits\": [\n    {\"hard\": 1}\n  ],\n  \"oomScoreAdj\": -998,\n  \"cwd\": \"/\"\n}";
+        let after =
+            r#"{"process":{"args":["\"oomScoreAdj\":-1,\"rlimits\":[1]"],"noNewPrivileges":true},"root":{}}"#;
+        let pretty =
+            "{\n  \"rlimits\": [\n    {\"hard\": 1}\n  ],\n  \"oomScoreAdj\": -998,\n  \"cwd\": \"/\"\n}";
         for (arguments, file, before, after) in [
             (&["--root", "r", "create", "--bundle", "B", "id"][..], "config.json", before.as_str(), after),
             (&["run", "-b", "B", "id"], "config.json", &before, after),

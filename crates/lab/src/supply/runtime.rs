@@ -44,14 +44,8 @@ const IPTABLES: [&str; 9] = [
 const SHELL: &str = "busybox-static";
 
 /// What the postinstall script of the package links, through Debian's alternatives.
-const IPTABLES_NAMES: [&str; 6] = [
-    "iptables",
-    "iptables-save",
-    "iptables-restore",
-    "ip6tables",
-    "ip6tables-save",
-    "ip6tables-restore",
-];
+const IPTABLES_NAMES: [&str; 6] =
+    ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
 
 /// nginx as upstream builds it has its streams built in; Debian's loads them.
 const NGINX_GLOBALS: &str = "daemon off; load_module /usr/lib/nginx/modules/ngx_stream_module.so;";
@@ -59,11 +53,7 @@ const NGINX_GLOBALS: &str = "daemon off; load_module /usr/lib/nginx/modules/ngx_
 /// What this part is known by.
 pub(crate) fn recipe() -> String {
     let packages = [&NEW_PACKAGES[..], &NGINX[..], &IPTABLES[..], &[SHELL]].concat().join(" ");
-    format!(
-        "{RECIPE} {NEW} {STABLE} {packages} {NGINX_GLOBALS} {} {}",
-        runc::recipe(),
-        site::NETWORK_SCRIPT
-    )
+    format!("{RECIPE} {NEW} {STABLE} {packages} {NGINX_GLOBALS} {} {}", runc::recipe(), site::NETWORK_SCRIPT)
 }
 
 /// The root that the image of kube-proxy stands on, below the folder of this part.

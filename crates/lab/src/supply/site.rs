@@ -87,10 +87,7 @@ impl Supply {
         let mirror = json!({
             "host": site.registry_url, "capabilities": ["pull", "resolve"], "skip_verify": true,
         });
-        set(
-            "containerd_registries_mirrors",
-            json!([{"prefix": site.registry, "mirrors": [mirror]}]),
-        );
+        set("containerd_registries_mirrors", json!([{"prefix": site.registry, "mirrors": [mirror]}]));
         for (name, version, checksum) in VARIABLES {
             let Some(file) = self.files.iter().find(|file| file.name == name) else { continue };
             if let Some(version) = version {

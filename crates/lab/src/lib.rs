@@ -255,6 +255,11 @@ impl Lab {
         self.state.hosts.iter().map(host).collect()
     }
 
+    /// The address of this machine as the hosts reach it, and all of the network that they do reach.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.state.gateway
+    }
+
     /// A configuration for `ssh -F`: every host by its name, user `lab`, verified host keys.
     pub fn ssh_config(&self) -> PathBuf {
         self.folder.join("ssh_config")

@@ -49,7 +49,7 @@ pub(crate) fn fetch(folder: &Path, packages: &[(&str, &str)]) -> Result<(), LabE
     // `NAME_VERSION_ARCH.deb`, where a name has no underscore.
     for entry in fs::read_dir(folder).map_err(at(folder))?.flatten() {
         let found = entry.file_name().to_string_lossy().into_owned();
-        if let Some((name, _)) = found.split_once('_').filter(|_| found.ends_with(".deb")) {
+        if let Some((name, _)) = found.split_once('_') {
             let plain = package(folder, name);
             fs::rename(entry.path(), &plain).map_err(at(&plain))?;
         }

@@ -11,10 +11,7 @@ use crate::command::run;
 use crate::files::{at, make_folder, write};
 
 /// Counts up when something else is made of the same programs.
-pub(crate) const RECIPE: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
-
-/// The version of the image of pause: the program says none.
-const PAUSE: &str = "3.10.1";
+pub(crate) const RECIPE: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
 
 const IMAGES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
 
@@ -46,7 +43,7 @@ pub(crate) fn make(folder: &Path, programs: &Programs, debian: &Path) -> Result<
         let entrypoint = format!("/{place}");
         maker.image(name, &place, &entrypoint, format!("registry.k8s.io/{name}:v{version}"))?;
     }
-    maker.image("pause", "pause", "/pause", format!("registry.k8s.io/pause:{PAUSE}"))?;
+    maker.image("pause", "pause", "/pause", pause(maker.program("kubeadm")?, &version)?)?;
     if let Some(coredns) = programs.get("coredns") {
         let version = programs::version(coredns, &["-version"])?;
         let reference = format!("registry.k8s.io/coredns/coredns:v{version}");
@@ -56,6 +53,18 @@ pub(crate) fn make(folder: &Path, programs: &Programs, debian: &Path) -> Result<
     let work = folder.join("work");
     fs::remove_dir_all(&work).map_err(at(&work))?;
     Ok(supply)
+}
+
+/// The image of pause that kubeadm pulls itself, whatever the engine is told: the program of it says no version.
+fn pause(kubeadm: &Path, version: &str) -> Result<String, LabError> {
+    let (kubeadm, version) = (kubeadm.to_string_lossy(), format!("v{version}"));
+    let arguments = ["config", "images", "list", "--kubernetes-version", &version];
+    let listed = run(&kubeadm, &arguments)?;
+    let found = listed.lines().map(str::trim).find(|line| line.starts_with("registry.k8s.io/pause:"));
+    found.map(str::to_owned).ok_or_else(|| LabError::Command {
+        command: format!("{kubeadm} {}", arguments.join(" ")),
+        problem: format!("lists no image of pause but `{}`", listed.trim()),
+    })
 }
 
 struct Maker<'p> {

@@ -82,7 +82,7 @@ impl Supply {
         let lock = open_lock(&parts.join("lock"))?;
         lock.lock().map_err(at(&parts))?;
         let debian = parts.join(format!("debian-{}", key(&runtime::recipe())));
-        let mut supply = part(&debian, |folder| runtime::make(folder))?;
+        let mut supply = part(&debian, runtime::make)?;
         if !folders.is_empty() {
             let found = programs::find(folders)?;
             let recipe = format!("{} {} {}", debian.display(), kubernetes::RECIPE, programs::recipe(&found)?);

@@ -1,6 +1,7 @@
 //! Programs that somebody built, and what they say of themselves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ pub(crate) fn recipe(programs: &Programs) -> Result<String, LabError> {
         let path = fs::canonicalize(path).map_err(at(path))?;
         let about = fs::metadata(&path).map_err(at(&path))?;
         let time = about.modified().map_err(at(&path))?;
-        text.push_str(&format!("{name} {} {} {time:?}\n", path.display(), about.len()));
+        let _ = writeln!(text, "{name} {} {} {time:?}", path.display(), about.len());
     }
     Ok(text)
 }

@@ -1,6 +1,8 @@
 //! How an inventory makes hosts of a lab use a supply: the variables that offline sites set, and those of hosts that
 //! share a machine.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::Supply;
@@ -45,6 +47,8 @@ pub struct Site {
     pub registry: String,
     /// The URL of that registry, such as `http://10.213.0.1:5000`.
     pub registry_url: String,
+    /// Whom CoreDNS asks what is not of the cluster. Nobody needs to be there.
+    pub nameserver: Ipv4Addr,
     /// The file with [`Site::network_manifest`], as the inventory names it.
     pub manifest: String,
 }
@@ -109,6 +113,7 @@ impl Supply {
                 set(variable, json!(tag));
             }
         }
+        set("upstream_dns_servers", json!([site.nameserver]));
         set("kube_network_plugin", json!("custom_cni"));
         set("custom_cni_manifests", json!([site.manifest]));
         set("kube_proxy_mode", json!("iptables"));
@@ -116,8 +121,14 @@ impl Supply {
         set("kube_proxy_conntrack_min", json!(0));
         set("enable_nodelocaldns", json!(false));
         set("enable_dns_autoscaler", json!(false));
+        // The disk is the machine's: how full that is says nothing of a host.
+        set("eviction_hard", json!({"memory.available": "100Mi"}));
+        set("kubelet_image_gc_high_threshold", json!(100));
+        set("kubelet_image_gc_low_threshold", json!(99));
         if hierarchies()?.0 == Layout::Legacy {
             set("kubelet_fail_cgroup_v1", json!(false));
+            // kubeadm asks for that explicitly, too.
+            set("kubeadm_ignore_preflight_errors", json!(["SystemVerification"]));
         }
         Ok(all)
     }
@@ -192,6 +203,7 @@ mod tests {
             files: "http://10.213.0.1:8080".into(),
             registry: "10.213.0.1:5000".into(),
             registry_url: "http://10.213.0.1:5000".into(),
+            nameserver: Ipv4Addr::new(10, 213, 0, 1),
             manifest: NETWORK_MANIFEST.into(),
         };
         let variables = supply.variables(&site).unwrap();
@@ -206,6 +218,7 @@ mod tests {
             ("nginx_image_tag", json!("1.26.3")),
             ("pod_infra_version", json!("3.10")),
             ("coredns_version", json!("1.13.1")),
+            ("upstream_dns_servers", json!(["10.213.0.1"])),
             ("custom_cni_manifests", json!([NETWORK_MANIFEST])),
         ] {
             assert_eq!(variables.get(name), Some(&value), "{name}");

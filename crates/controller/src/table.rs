@@ -258,13 +258,19 @@ impl Table {
         }
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
-            for id in &step.after {
+            let givers = step.resource.takes_from();
+            // Who takes an output of the same host may leave unsaid that it waits.
+            let unsaid =
+                givers.iter().filter(|id| !step.after.contains(id) && self.step_index.contains_key(*id));
+            let named: Vec<&StepId> = step.after.iter().chain(unsaid).collect();
+            for id in named {
                 let Some(before) = self.step_index.get(id).copied() else {
                     let step = step.id.to_string();
                     return Err(BadPlan::NoStep { step, missing: id.clone() });
                 };
-                // The chain of a host keeps its own order.
+                // The chain of a host keeps its own order, but an output must come back before it can be given on.
                 let same_chain = self.steps[before].host == self.steps[at].host && before < at;
+                let same_chain = same_chain && !givers.contains(id);
                 if self.steps[at].active && !same_chain && self.steps[before].at != At::Done {
                     self.steps[at].waits += 1;
                     self.steps[before].dependents.push(at);

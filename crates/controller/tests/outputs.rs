@@ -57,6 +57,17 @@ fn plan() -> Plan {
     }
 }
 
+/// The same on one host, whose chain says the order.
+fn plan_of_one_host() -> Plan {
+    let mut plan = plan();
+    plan.steps.swap(0, 1);
+    for planned in &mut plan.steps {
+        planned.step.host = "leaf".into();
+        planned.step.after.clear();
+    }
+    plan
+}
+
 /// Helpers that do every step at once.
 struct Helpers {
     journals: BTreeMap<String, Vec<JournalEntry>>,
@@ -87,10 +98,10 @@ impl Helpers {
         }
     }
 
-    fn run(&mut self, options: Options) {
+    fn run(&mut self, plan: Plan, options: Options) {
         let run = RunId::from("r");
         let holder = Holder { run, owner: "me".into(), operation: "cluster".into(), since_ms: 1 };
-        let (mut run, first) = Run::new(plan(), holder, Secrets::default(), options, 1).unwrap();
+        let (mut run, first) = Run::new(plan, holder, Secrets::default(), options, 1).unwrap();
         let mut open = std::collections::VecDeque::from(first);
         while let Some(output) = open.pop_front() {
             let input = match output {
@@ -132,7 +143,7 @@ impl Helpers {
 #[test]
 fn outputs_travel_from_host_to_host() {
     let mut helpers = Helpers::new();
-    helpers.run(Options::default());
+    helpers.run(plan(), Options::default());
     let expected = [
         (REQUEST, vec![]),
         (SIGNATURE, vec![(REQUEST, "text of leaf/etcd/request")]),
@@ -143,6 +154,18 @@ fn outputs_travel_from_host_to_host() {
 }
 
 #[test]
+fn outputs_come_back_before_the_same_host_takes_them() {
+    let mut helpers = Helpers::new();
+    helpers.run(plan_of_one_host(), Options::default());
+    let expected = [
+        (REQUEST, vec![]),
+        (SIGNATURE, vec![(REQUEST, "text of leaf/etcd/request")]),
+        (COPY, vec![(SIGNATURE, "text of holder/etcd/signature")]),
+    ];
+    assert_eq!(helpers.inputs(), expected);
+}
+
+#[test]
 fn a_run_that_is_taken_up_has_the_outputs_of_its_earlier_part() {
     let mut helpers = Helpers::new();
     for (host, step) in [("leaf", REQUEST), ("holder", SIGNATURE)] {
@@ -150,6 +173,6 @@ fn a_run_that_is_taken_up_has_the_outputs_of_its_earlier_part() {
         let ended = Some(Ok(Helpers::outcome(&step)));
         helpers.journals.insert(host.into(), vec![JournalEntry { step, at_ms: 1, ended }]);
     }
-    helpers.run(Options { resume: true, ..Options::default() });
+    helpers.run(plan(), Options { resume: true, ..Options::default() });
     assert_eq!(helpers.inputs(), [(COPY, vec![(SIGNATURE, "text of holder/etcd/signature")])]);
 }

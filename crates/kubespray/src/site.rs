@@ -9,8 +9,10 @@ use kubespray_catalog::Catalog;
 use kubespray_diagnostics::Diagnostic;
 use kubespray_filters::SystemWorld;
 use kubespray_inventory::{Inventory, Options, Vault, VaultOptions};
+use kubespray_resource::Facts;
+use kubespray_spec::checks;
 use kubespray_value::{Map, Value, json};
-use kubespray_variables::{UnknownFacts, Variables};
+use kubespray_variables::{UnknownFacts, Variables, check};
 
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -76,8 +78,22 @@ impl Site {
     }
 
     /// Takes what hosts say of themselves, beside what a file says.
-    pub(crate) fn learn(&mut self, facts: BTreeMap<String, Map>) {
-        self.facts.extend(facts);
+    pub(crate) fn learn<'a>(&mut self, facts: impl IntoIterator<Item = (&'a String, &'a Facts)>) {
+        self.facts.extend(facts.into_iter().map(|(host, facts)| (host.clone(), as_ansible_names(facts))));
+    }
+
+    /// Everything that is wrong with the inventory and its variables, as far as they can be known now. Warnings that
+    /// came up when it was read are among it.
+    pub(crate) fn problems(&self, variables: &Variables) -> Vec<Diagnostic> {
+        let mut problems = self.warnings.clone();
+        let checked = checks::check(&checks::Site { variables, inventory: &self.inventory });
+        // Checks that name the same value say more than its type does.
+        let is_told = |problem: &Diagnostic| {
+            problem.span().is_some() && checked.diagnostics.iter().any(|told| told.span() == problem.span())
+        };
+        problems.extend(check::check(variables).into_iter().filter(|problem| !is_told(problem)));
+        problems.extend(checked.diagnostics);
+        problems
     }
 
     /// The variables of all hosts.
@@ -135,6 +151,11 @@ fn playbook_dir(source: &str) -> String {
         _ => here,
     };
     folder.to_string_lossy().trim_end_matches("/.").to_owned()
+}
+
+fn as_ansible_names(facts: &Facts) -> Map {
+    let text = serde_json::to_string(&facts.to_ansible()).unwrap_or_default();
+    json::read(&text).ok().and_then(|value| value.as_map().cloned()).unwrap_or_default()
 }
 
 fn read_facts(path: &Path) -> Result<BTreeMap<String, Map>, Failure> {

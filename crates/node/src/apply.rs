@@ -1,7 +1,7 @@
 //! Making a host as wished: observe, compare, act, observe and compare again.
 
 use kubespray_resource::{
-    CompareError, Comparison, Failure, KubeadmAction, Outcome, Resource, Secrets, State,
+    CompareError, Comparison, Failure, ImageState, KubeadmAction, Outcome, Resource, Secrets, State,
 };
 
 use crate::failure::{impossible, missing_secret};
@@ -81,6 +81,10 @@ fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<Sta
         ),
     };
     let failure = Failure::of_host(format!("{} was changed, but {shown}", resource.title()));
+    // What cannot even be looked at says so itself, and nobody changed it back.
+    if let State::Image(ImageState { problem: Some(problem), .. }) = &state {
+        return Err(Failure::of_host(format!("{}: {problem}", resource.title())));
+    }
     Err(match resource {
         Resource::Unit(unit) => unit::with_evidence(host, &unit.name, failure),
         _ => failure.hint("something else on the host may be changing it back"),

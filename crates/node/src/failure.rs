@@ -64,9 +64,25 @@ pub(crate) fn of_output(argv: &[String], output: &Output) -> Failure {
     } else {
         ErrorClass::Host
     };
-    let mut failure = Failure::new(class, format!("`{}` {how}", argv.join(" ")));
+    let mut failure = Failure::new(class, format!("`{}` {how}", in_short(argv)));
     failure.evidence = last_lines(said);
     failure
+}
+
+/// A command as a message names it: of a script its beginning, without what it is given.
+pub(crate) fn in_short(argv: &[String]) -> String {
+    const LONGEST: usize = 100;
+    let line = match argv {
+        [shell, option, script, ..] if option == "-c" && shell.ends_with("sh") => {
+            script.lines().next().unwrap_or_default().to_owned()
+        }
+        _ => argv.join(" "),
+    };
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    let start: String = line.chars().take(LONGEST).collect();
+    format!("{}…", start.trim_end())
 }
 
 /// The end of a text, without empty lines.
@@ -74,4 +90,17 @@ pub(crate) fn last_lines(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let skipped = lines.len().saturating_sub(EVIDENCE_LINES);
     lines.into_iter().skip(skipped).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_named_by_their_beginning() {
+        let argv = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(in_short(&argv(&["kubeadm", "init"])), "kubeadm init");
+        assert_eq!(in_short(&argv(&["/bin/sh", "-c", "rm a\nrm b", "sh", "/x"])), "rm a");
+        assert_eq!(in_short(&argv(&["echo", &"ä".repeat(200)])).chars().count(), 101);
+    }
 }

@@ -190,6 +190,26 @@ fn nodes_join() {
 }
 
 #[test]
+fn a_join_that_was_cut_off_is_finished() {
+    for is_control_plane in [false, true] {
+        for phase in ["kubelet-start", "control-plane-join"] {
+            let world = world();
+            if is_control_plane {
+                world.put(CONFIG, "controlPlane:\n  localAPIEndpoint: {}\n");
+            }
+            let join = kubeadm(KubeadmAction::Join { control_plane: is_control_plane });
+            world.state("fail-at", phase);
+            world.apply(join.clone()).unwrap_err();
+            fs::remove_file(world.dir.path().join("fail-at")).unwrap();
+            world.converge(join);
+            assert!(!world.path(BEGUN).exists(), "{phase}");
+            let is_marked = world.dir.path().join("marked").exists();
+            assert_eq!(is_marked, is_control_plane && phase == "control-plane-join", "{phase}");
+        }
+    }
+}
+
+#[test]
 fn control_planes_are_raised() {
     let world = world();
     let apply = kubeadm(KubeadmAction::UpgradeApply { version: "1.36.0".into() });

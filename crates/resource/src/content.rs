@@ -68,6 +68,29 @@ impl Content {
     }
 }
 
+/// The secrets that a text holds where a template has their names; nothing where the text is not of this template.
+/// The opposite of putting them in, for texts that we wrote.
+pub fn secrets_in(template: &str, text: &str) -> Option<Secrets> {
+    let mut secrets = Secrets::default();
+    let (mut rest, mut last) = (text, template);
+    for (before, name, behind) in places(template) {
+        rest = rest.strip_prefix(before)?;
+        let stop = behind.split_once(OPEN).map_or(behind, |(stop, _)| stop);
+        let end = if stop.is_empty() { rest.len() } else { rest.find(stop)? };
+        let (value, tail) = rest.split_at(end);
+        let (name, value) = match name.strip_suffix(IN_BASE64) {
+            Some(name) => (name, String::from_utf8(STANDARD.decode(value).ok()?).ok()?),
+            None => (name, value.to_owned()),
+        };
+        if secrets.get(name).is_ok_and(|other| other != value) {
+            return None;
+        }
+        secrets.insert(name, value);
+        (rest, last) = (tail, behind);
+    }
+    (rest == last).then_some(secrets)
+}
+
 const OPEN: &str = "{secret:";
 
 /// Behind the name of a secret that goes in base64.
@@ -187,5 +210,24 @@ mod tests {
         assert_eq!(serde_json::to_string(&Mode(0o640)).unwrap(), "\"0640\"");
         assert_eq!(serde_json::from_str::<Mode>("\"0700\"").unwrap(), Mode(0o700));
         assert!(serde_json::from_str::<Mode>("\"99\"").is_err());
+    }
+
+    #[test]
+    fn secrets_are_found_again_in_texts_of_their_template() {
+        let template = "a: {secret:a}\nb: {secret:b|base64}\na again: {secret:a}\n";
+        let found = |text: &str| {
+            let secrets = secrets_in(template, text)?;
+            Some((secrets.get("a").unwrap().to_owned(), secrets.get("b").unwrap().to_owned()))
+        };
+        assert_eq!(found("a: x y\nb: eQ==\na again: x y\n"), Some(("x y".into(), "y".into())));
+        for other in [
+            "",
+            "a: x\nb: eQ==\na again: z\n",
+            "a: x\nb: no base64!\na again: x\n",
+            "b: x\n",
+            "a: x\nb: eQ==\na again: x\nmore",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
     }
 }

@@ -24,7 +24,7 @@ mod step;
 pub mod wire;
 
 pub use change::{Change, Comparison};
-pub use content::{Content, Mode, Owner};
+pub use content::{Content, Mode, Owner, secrets_in};
 pub use digest::Digest;
 pub use event::{Event, EventKind, HostRecap};
 pub use facts::{Address, Facts, FileSystem, Interface, OperatingSystem, WATCHED_PATHS, WATCHED_UNITS};

@@ -26,6 +26,11 @@ impl Secrets {
         self.0.insert(name.into(), value.into());
     }
 
+    /// Takes those of others too; theirs win.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The value of a secret.
     pub fn get(&self, name: &str) -> Result<&str, MissingSecret> {
         self.0.get(name).map(String::as_str).ok_or_else(|| MissingSecret(name.to_owned()))

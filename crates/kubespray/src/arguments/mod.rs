@@ -68,6 +68,17 @@ pub(crate) enum Command {
     /// Exit code: 0 without errors, 1 with errors (with --strict also with warnings), 2 when the input cannot be read.
     #[command(after_help = "Example:\n  kubespray preflight -i inventory/mycluster/hosts.yaml")]
     Preflight(Preflight),
+    /// Make the cluster of an inventory: from bare hosts to nodes that are ready, and from there to what changed
+    ///
+    /// What `cluster.yml` of Kubespray does. Hosts that are there already get only what differs; the second run
+    /// changes nothing. `kubespray plan cluster` shows every difference first. Ctrl-C ends in good order; `kubespray
+    /// runs resume` goes on.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray cluster -i inventory/mycluster/hosts.yaml\n  kubespray cluster -i hosts.yaml -K -u admin\n  kubespray cluster -i hosts.yaml --tags containerd"
+    )]
+    Cluster(operations::Cluster),
     /// Make hosts have what a document of resources says: files, packages, units, kernel parameters …
     ///
     /// What the engine offers by itself, for what a site needs beside Kubernetes. A document is a YAML or JSON file
@@ -84,7 +95,7 @@ pub(crate) enum Command {
     /// Exit code: 0, and 2 when the input cannot be read; with --detailed-exitcode 0 when nothing would change, 2 when
     /// something would, 1 on errors.
     #[command(
-        after_help = "Examples:\n  kubespray plan resources tuning.yaml -i hosts.yaml\n  kubespray plan resources tuning.yaml -i hosts.yaml --out tuning.plan && kubespray apply tuning.plan -i hosts.yaml"
+        after_help = "Examples:\n  kubespray plan cluster -i hosts.yaml\n  kubespray plan resources tuning.yaml -i hosts.yaml\n  kubespray plan resources tuning.yaml -i hosts.yaml --out tuning.plan && kubespray apply tuning.plan -i hosts.yaml"
     )]
     Plan(operations::Plan),
     /// Run a plan from a file, exactly; refuses where hosts are no longer as the plan saw them
@@ -457,8 +468,10 @@ impl Arguments {
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
+            Command::Cluster(c) => c.operation.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
+                operations::PlanOf::Cluster(c) => c.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),

@@ -19,6 +19,11 @@ pub(crate) struct Operation {
     /// No steps of these components or phases; several with commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Steps")]
     pub(crate) skip_tags: Vec<String>,
+}
+
+/// Imagined hosts.
+#[derive(Debug, Args)]
+pub(crate) struct Simulation {
     /// Imagine the hosts, freshly installed, instead of connecting to them; the file says what goes wrong
     ///
     /// Planner, controller and helper are the real ones; time, network, disks and packages are imagined. The file is
@@ -48,6 +53,16 @@ pub(crate) struct Resources {
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
     pub(crate) running: Running,
 }
 
@@ -59,6 +74,8 @@ pub(crate) struct Plan {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanOf {
+    /// What `kubespray cluster` would do
+    Cluster(PlanCluster),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -75,12 +92,22 @@ pub(crate) struct PlanOutput {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanCluster {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PlanResources {
     /// The document: YAML or JSON
     #[arg(value_name = "FILE")]
     pub(crate) document: PathBuf,
     #[command(flatten)]
     pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
     #[command(flatten)]
     pub(crate) output: PlanOutput,
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apply;
+mod cluster;
 mod completions;
 mod config;
 mod exec;
@@ -38,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
+        Command::Cluster(options) => cluster::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),

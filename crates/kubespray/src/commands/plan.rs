@@ -1,10 +1,11 @@
 //! `kubespray plan`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Operation, Plan, PlanOf, PlanOutput};
+use crate::arguments::operations::{Plan, PlanOf, PlanOutput};
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Wanted};
 use crate::printer::Printer;
@@ -13,12 +14,15 @@ use crate::printer::Printer;
 const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let (wanted, operation, output) = match &options.of {
-        PlanOf::Resources(options) => {
-            (operation::resources(&options.document, &options.operation), &options.operation, &options.output)
-        }
+    let (wanted, simulate, output) = match &options.of {
+        PlanOf::Cluster(options) => (operation::cluster(&options.operation), None, &options.output),
+        PlanOf::Resources(options) => (
+            operation::resources(&options.document, &options.operation),
+            options.simulation.simulate.as_ref(),
+            &options.output,
+        ),
     };
-    wanted.and_then(|wanted| show(wanted, operation, output, printer)).map_err(|failure| {
+    wanted.and_then(|wanted| show(wanted, simulate, output, printer)).map_err(|failure| {
         // 2 says that something would change.
         if output.detailed_exitcode { Failure { code: FOUND_ERRORS, ..failure } } else { failure }
     })
@@ -26,12 +30,12 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
 
 fn show(
     wanted: Wanted,
-    operation: &Operation,
+    simulate: Option<&Option<PathBuf>>,
     output: &PlanOutput,
     printer: &mut Printer,
 ) -> Result<ExitCode, Failure> {
     let warnings = wanted.reach.site.warnings.clone();
-    let plan = match &operation.simulate {
+    let plan = match simulate {
         Some(scenario) => operation::simulated_plan(wanted, scenario.as_deref())?,
         None => wanted.plan()?.plan,
     };

@@ -9,7 +9,7 @@ use crate::printer::Printer;
 
 pub(crate) fn run(options: &Resources, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let wanted = operation::resources(&options.document, &options.operation)?;
-    if let Some(scenario) = &options.operation.simulate {
+    if let Some(scenario) = &options.simulation.simulate {
         return operation::simulate(wanted, scenario.as_deref(), printer);
     }
     operation::run(wanted, &options.running, printer)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use kubespray_diagnostics::{Diagnostic, Severity};
-use kubespray_variables::{UnknownFacts, check};
+use kubespray_variables::UnknownFacts;
 use serde_json::json;
 
 use crate::arguments::Validate;
@@ -15,14 +15,7 @@ pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode,
     let site = Site::load(&options.common, Groups::Kubespray)?;
     let hosts = site.hosts(options.common.limit.as_deref())?;
     let variables = site.variables(UnknownFacts::Pending);
-    let mut problems = site.warnings.clone();
-    let checked = kubespray_spec::checks::check(&kubespray_spec::checks::Site {
-        variables: &variables,
-        inventory: &site.inventory,
-    });
-    let single = check::check(&variables);
-    problems.extend(single.into_iter().filter(|problem| !is_told_by(&checked.diagnostics, problem)));
-    problems.extend(checked.diagnostics);
+    let mut problems = site.problems(&variables);
     // The typed specification adds what single values cannot show; with wrong values it would only
     // repeat them.
     if !problems.iter().any(Diagnostic::is_error)
@@ -55,11 +48,6 @@ pub(crate) fn run(options: &Validate, printer: &mut Printer) -> Result<ExitCode,
         ));
     }
     Ok(if failed { ExitCode::from(FOUND_ERRORS) } else { ExitCode::SUCCESS })
-}
-
-/// Whether a check of validation names what is wrong with the same value. It says more than the type does.
-fn is_told_by(checked: &[Diagnostic], problem: &Diagnostic) -> bool {
-    problem.span().is_some() && checked.iter().any(|told| told.span() == problem.span())
 }
 
 fn sorted(problems: &[Diagnostic]) -> Vec<&Diagnostic> {

@@ -13,8 +13,9 @@ use kubespray_resource::{Plan, RunId};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::secrets::keep;
 use super::sinks::Sinks;
-use super::{Planned, Reach, cache, secrets_of};
+use super::{Planned, Reach, Standing, cache, secrets_of, standing};
 use crate::arguments::operations::Running;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
@@ -58,6 +59,7 @@ pub(crate) fn execute(
         Start::Resume(holder) => Holder { owner: owner(), ..holder },
     };
     let files = cache::fill(&plan, printer)?;
+    keep(&secrets, &reach.variables())?;
     let sinks = Sinks::start(&plan, &reach.groups(), printer)?;
     let options = Options { resume, ..Options::default() };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
@@ -141,8 +143,10 @@ pub(crate) fn resume(
     printer: &mut Printer,
 ) -> Result<ExitCode, Failure> {
     let record = find_record(name, &reach)?;
-    let secrets = secrets_of(record.plan.steps.iter().map(|planned| &planned.step), &reach.variables())?;
     reach.ways(&record.plan.hosts())?;
+    let steps = || record.plan.steps.iter().map(|planned| &planned.step);
+    let standing = standing(&reach, steps(), Standing::All)?;
+    let secrets = secrets_of(steps(), &reach.variables(), &standing)?;
     execute(Planned { plan: record.plan, secrets, reach }, Start::Resume(record.holder), running, printer)
 }
 

@@ -6,16 +6,20 @@ use kubespray_planner::{Seen, Wishes, contents_as_digests, observe_again, texts_
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Resource, Secrets, StepId};
 
-use super::{Reach, missing};
+use super::Reach;
+use super::secrets::missing;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
 
 /// Longer texts are not read for their differences: nobody looks at such a plan.
 const LONGEST_TEXT: u64 = 256 << 10;
 
+/// What hosts are asked, by host.
+pub(super) type Questions = BTreeMap<String, Vec<(StepId, Resource)>>;
+
 /// What the hosts of some wishes have. A host that cannot be asked is an error, and all of them are named.
 pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<Seen, Failure> {
-    let mut asked: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
+    let mut asked = Questions::new();
     for step in &wishes.steps {
         let resource = contents_as_digests(&step.resource, secrets)
             .map_err(|secret| Failure::from(missing(&step.host, &secret)))?;
@@ -29,11 +33,7 @@ pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<
 }
 
 /// Asks hosts what they have; a host that cannot be asked is an error, and all of them are named.
-fn observe(
-    reach: &Reach,
-    asked: &BTreeMap<String, Vec<(StepId, Resource)>>,
-    seen: &mut Seen,
-) -> Result<(), Failure> {
+pub(super) fn observe(reach: &Reach, asked: &Questions, seen: &mut Seen) -> Result<(), Failure> {
     let mut problems = Vec::new();
     let ways = reach.ways(&asked.keys().map(String::as_str).collect::<Vec<_>>())?;
     let items = |host: &str| asked.get(host).cloned().unwrap_or_default();
@@ -58,7 +58,7 @@ fn observe(
 fn look_again(reach: &Reach, wishes: &Wishes, seen: &mut Seen) -> Result<(), Failure> {
     let hosts: BTreeMap<&StepId, &str> =
         wishes.steps.iter().map(|step| (&step.id, step.host.as_str())).collect();
-    let mut asked: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
+    let mut asked = Questions::new();
     for (step, resource) in observe_again(wishes, seen) {
         let Some(host) = hosts.get(&step) else { continue };
         asked.entry((*host).to_owned()).or_default().push((step, resource));

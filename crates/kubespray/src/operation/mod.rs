@@ -2,9 +2,11 @@
 
 mod again;
 mod cache;
+mod cluster;
 mod document;
 mod execute;
 mod look;
+mod secrets;
 mod simulated;
 mod sinks;
 mod stored;
@@ -16,20 +18,22 @@ use std::process::ExitCode;
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
 use kubespray_planner::{PlanError, Seen, Selection, Wishes, lint, select};
-use kubespray_resource::{MissingSecret, Plan, Secrets, Step};
+use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
+pub(crate) use cluster::cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
+pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{plan as simulated_plan, run as simulate};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 
 use crate::arguments::operations::Running;
 use crate::arguments::{Common, Connection, operations as arguments};
-use crate::failure::{Failure, evaluation};
+use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::site::{Groups, Site};
 use crate::targets;
@@ -147,6 +151,17 @@ pub(crate) fn resources(document: &Path, options: &arguments::Operation) -> Resu
 }
 
 fn wanted(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let wishes = chosen(wishes, &site, options)?;
+    let hosts: BTreeSet<&String> =
+        wishes.steps.iter().map(|step| &step.host).chain(&wishes.lock_hosts).collect();
+    let hosts: Vec<String> = hosts.into_iter().cloned().collect();
+    let reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
+    let secrets = secrets_of(wishes.steps.iter(), &reach.variables(), &Secrets::default())?;
+    Ok(Wanted { reach, wishes, secrets })
+}
+
+/// What the command line leaves of wishes.
+fn chosen(wishes: Wishes, site: &Site, options: &arguments::Operation) -> Result<Wishes, Failure> {
     let hosts = match &options.common.limit {
         Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
         None => None,
@@ -173,48 +188,7 @@ fn wanted(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<
     };
     let mut wishes = select(wishes, &selection);
     wishes.policy.forks = options.connection.forks.into();
-    let mut seen = BTreeSet::new();
-    let hosts: Vec<String> =
-        wishes.steps.iter().map(|step| &step.host).filter(|host| seen.insert(*host)).cloned().collect();
-    let hosts: Vec<String> = hosts
-        .into_iter()
-        .chain(wishes.lock_hosts.iter().cloned())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
-    let secrets = secrets_of(wishes.steps.iter(), &reach.variables())?;
-    Ok(Wanted { reach, wishes, secrets })
-}
-
-/// The values of all secrets that steps name: `HOST/VARIABLE` is a variable as that host has it.
-pub(crate) fn secrets_of<'a>(
-    steps: impl Iterator<Item = &'a Step>,
-    variables: &Variables,
-) -> Result<Secrets, Failure> {
-    let mut secrets = Secrets::default();
-    let mut known = BTreeSet::new();
-    let mut problems = Vec::new();
-    for step in steps {
-        for name in step.resource.secret_names() {
-            if !known.insert(name.clone()) {
-                continue;
-            }
-            let Some((host, variable)) = name.split_once('/') else {
-                problems.push(missing(&step.host, &MissingSecret(name)));
-                continue;
-            };
-            match variables.get(host, variable) {
-                Ok(value) => secrets.insert(name.clone(), value.to_text()),
-                Err(error) => problems.push(evaluation(host, variable, &error)),
-            }
-        }
-    }
-    if problems.is_empty() { Ok(secrets) } else { Err(problems.into()) }
-}
-
-fn missing(host: &str, secret: &MissingSecret) -> Diagnostic {
-    Diagnostic::error("secret", secret.to_string()).on_host(host)
+    Ok(wishes)
 }
 
 /// The plan for what was seen; one that breaks a rule is refused.

@@ -8,7 +8,7 @@ use kubespray_resource::{
 };
 
 use super::certificate::now_s;
-use crate::failure::{missing_secret, of_output};
+use crate::failure::{in_short, missing_secret, of_output};
 use crate::x509;
 use crate::{Host, HostError, Spawn, View, tokens};
 
@@ -67,7 +67,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Resul
     }
     let mut failure = Failure::new(
         ErrorClass::Host,
-        format!("`{}` succeeded, but nothing says that it is done", wish.argv.join(" ")),
+        format!("`{}` succeeded, but nothing says that it is done", in_short(&wish.argv)),
     );
     failure.evidence = of_output(&spawn.argv, &output).evidence;
     Err(failure)

@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kubespray_resource::{
-    ErrorClass, Failure, Guard, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState, Mode, Owner,
+    ErrorClass, Failure, Guard, KUBEADM_BEGUN, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState, Mode,
+    Owner,
 };
 
 use super::unit;
 use crate::failure::{is_gone, last_lines};
 use crate::{Host, HostError, Output, Spawn, View, paths};
-
-/// What is begun and not finished is written here. All files of a control plane are there long before
-/// `kubeadm init` is done, so they alone prove nothing.
-const BEGUN: &str = "/var/lib/kubespray/kubeadm-begun";
 
 /// Where programs are that kubeadm needs, behind its own folder.
 const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,6 +20,12 @@ const HARMLESS: &str = "field is immutable";
 
 /// Checks that fail only because an earlier attempt got further.
 const LEFT_BY_ATTEMPTS: [&str; 3] = ["DirAvailable-", "FileAvailable-", "Port-"];
+
+/// It checks files of nodes, of control planes, ports and images one after the other.
+const ROUNDS_OF_CHECKS: usize = 5;
+
+/// What `kubeadm join` says of a node of this name that is ready: here, of the one that it made itself.
+const JOINED: &str = "already exists in the cluster";
 
 /// How far kubeadm got.
 pub(crate) fn observe(view: &View<'_>, wish: &Kubeadm) -> Result<KubeadmState, Failure> {
@@ -37,7 +40,7 @@ pub(crate) fn observe(view: &View<'_>, wish: &Kubeadm) -> Result<KubeadmState, F
             versions.insert(component, version);
         }
     }
-    let begun = view.text(BEGUN)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let begun = view.text(KUBEADM_BEGUN)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let done = match &wish.action {
         KubeadmAction::Phase { guards, .. } => {
             let command = as_command(wish, guards);
@@ -57,24 +60,19 @@ pub(crate) fn apply(host: &dyn Host, wish: &Kubeadm, state: &KubeadmState) -> Re
     let is_making = matches!(wish.action, KubeadmAction::Init { .. } | KubeadmAction::Join { .. });
     if is_making {
         paths::ensure(host, paths::BASE)?;
-        host.write(BEGUN, wish.command().as_bytes(), Mode::PRIVATE, &Owner::root())?;
+        host.write(KUBEADM_BEGUN, wish.command().as_bytes(), Mode::PRIVATE, &Owner::root())?;
     }
     let mut ignored: BTreeSet<String> = wish.ignore_preflight_errors.iter().cloned().collect();
     let mut output = run(host, wish, &ignored)?;
-    if progress == KubeadmProgress::Begun && !output.is_success() {
-        let failed = checks(&output);
-        let is_left = |name: &str| LEFT_BY_ATTEMPTS.iter().any(|start| name.starts_with(start));
-        if !failed.is_empty() && failed.iter().all(|(name, _)| is_left(name)) {
-            ignored.extend(failed.into_iter().map(|(name, _)| name));
-            output = run(host, wish, &ignored)?;
-        }
+    if progress == KubeadmProgress::Begun {
+        output = take_up(host, wish, &mut ignored, output)?;
     }
     if !output.is_success() && !all_text(&output).contains(HARMLESS) {
         let failure = failure(wish, &output);
         let is_first_check = progress == KubeadmProgress::Fresh && !checks(&output).is_empty();
         if is_making && is_first_check {
             // Checks come before the first effect.
-            host.remove(BEGUN, false)?;
+            host.remove(KUBEADM_BEGUN, false)?;
         }
         return Err(if checks(&output).is_empty() {
             unit::with_evidence(host, "kubelet.service", failure)
@@ -90,10 +88,43 @@ pub(crate) fn apply(host: &dyn Host, wish: &Kubeadm, state: &KubeadmState) -> Re
         return Err(Failure::of_host(message));
     }
     let is_resetting = matches!(wish.action, KubeadmAction::Reset { .. });
-    if (is_making || is_resetting) && host.metadata(BEGUN)?.is_some() {
-        host.remove(BEGUN, false)?;
+    if (is_making || is_resetting) && host.metadata(KUBEADM_BEGUN)?.is_some() {
+        host.remove(KUBEADM_BEGUN, false)?;
     }
     Ok(())
+}
+
+/// Goes on where an earlier attempt stopped. kubeadm knows no such thing: what it left fails its checks, which it makes
+/// in several rounds, and a node that it made already is somebody else's to it.
+fn take_up(
+    host: &dyn Host,
+    wish: &Kubeadm,
+    ignored: &mut BTreeSet<String>,
+    mut output: Output,
+) -> Result<Output, Failure> {
+    for _ in 0..ROUNDS_OF_CHECKS {
+        let failed = checks(&output);
+        let is_left = |name: &str| LEFT_BY_ATTEMPTS.iter().any(|start| name.starts_with(start));
+        if output.is_success() || failed.is_empty() || !failed.iter().all(|(name, _)| is_left(name)) {
+            break;
+        }
+        ignored.extend(failed.into_iter().map(|(name, _)| name));
+        output = run(host, wish, ignored)?;
+    }
+    if output.is_success() || !all_text(&output).contains(JOINED) {
+        return Ok(output);
+    }
+    match wish.action {
+        // Nothing follows the registration of a node.
+        KubeadmAction::Join { control_plane: false } => Ok(Output { status: Some(0), ..output }),
+        KubeadmAction::Join { control_plane: true } => {
+            let phase = vec!["control-plane-join".to_owned(), "all".to_owned()];
+            let action = KubeadmAction::Phase { of: "join".into(), phase, guards: Vec::new() };
+            let rest = Kubeadm { action, skip_phases: Vec::new(), ..wish.clone() };
+            run(host, &rest, &BTreeSet::new())
+        }
+        _ => Ok(output),
+    }
 }
 
 fn half(wish: &Kubeadm, why: &str) -> Failure {

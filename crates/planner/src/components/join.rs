@@ -96,9 +96,10 @@ pub(crate) fn discovery(chain: &mut Chain<'_>) -> Option<String> {
                 "server": load_balancer::discovery_server(&host),
             },
         }],
-        "contexts": [{"name": "discovery", "context": {"cluster": "kubernetes", "user": ""}}],
+        "contexts": [{"name": "discovery", "context": {"cluster": "kubernetes", "user": "discovery"}}],
         "current-context": "discovery",
-        "users": [],
+        // kubeadm wants a user, and uses the bootstrap token where it has nothing to show.
+        "users": [{"name": "discovery", "user": {}}],
     });
     chain.add("discovery", file(path.as_str(), yaml::document(&document)));
     Some(path)

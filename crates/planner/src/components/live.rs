@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Absent, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, Line, Resource, State, StepId,
+    Absent, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN, Line, Resource, State,
+    StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
 
-/// The hosts that already are something, by what files say. Half-made ones count as nothing here: the resources
-/// that make them explain themselves.
+/// The hosts that already are something, by what files say. Half-made ones count as nothing here, though most files
+/// of a control plane are there early: the resources that make them take them up or explain themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// Control planes: `admin.conf` is there.
@@ -42,6 +43,8 @@ pub struct LiveEtcd {
 const CONTROL_PLANE: &str = "live/control-plane";
 const SUPER_ADMIN: &str = "live/super-admin";
 const NODE: &str = "live/node";
+/// A node whose making was begun by us and not finished.
+const BEGUN: &str = "live/begun";
 const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
 const ETCD_EVENTS: [&str; 3] =
     ["live/etcd-events-member", "live/etcd-events-settings", "live/etcd-events-health"];
@@ -56,6 +59,7 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
         (CONTROL_PLANE, format!("{}/admin.conf", kubernetes.kube_config_dir)),
         (SUPER_ADMIN, format!("{}/super-admin.conf", kubernetes.kube_config_dir)),
         (NODE, format!("{}/kubelet.conf", kubernetes.kube_config_dir)),
+        (BEGUN, KUBEADM_BEGUN.to_owned()),
         (ETCD_AUTHORITY, format!("{}/ca-key.pem", etcd.etcd_cert_dir)),
         (AUTHORITY, format!("{}/ca.key", kubernetes.kube_cert_dir)),
     ];
@@ -133,10 +137,12 @@ impl Live {
                 _ => None,
             }),
         };
+        let begun = with(BEGUN);
+        let made = |name: &str| with(name).difference(&begun).cloned().collect::<BTreeSet<_>>();
         Self {
-            control_planes: with(CONTROL_PLANE),
-            super_admins: with(SUPER_ADMIN),
-            nodes: with(NODE),
+            control_planes: made(CONTROL_PLANE),
+            super_admins: made(SUPER_ADMIN),
+            nodes: made(NODE),
             etcd: etcd(ETCD),
             etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),

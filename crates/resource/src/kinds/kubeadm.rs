@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Comparison, Guard};
 
+/// What is begun and not finished is written here by helpers: `init` or `join`. All files of a control plane are there
+/// long before `kubeadm init` is done, so they alone prove nothing.
+pub const KUBEADM_BEGUN: &str = "/var/lib/kubespray/kubeadm-begun";
+
 /// Where kubeadm keeps kubeconfigs and manifests, whatever its configuration says.
 const FOLDER: &str = "/etc/kubernetes";
 

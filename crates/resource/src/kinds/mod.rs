@@ -42,7 +42,7 @@ pub use file::{File, FileState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
 pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
-pub use kubeadm::{Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
+pub use kubeadm::{KUBEADM_BEGUN, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
 pub use node_state::{

@@ -14,7 +14,6 @@ use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_spec::checks::{self, node::check_node};
 use kubespray_transport::{Target, Transport};
-use kubespray_value::{Map, json};
 use kubespray_variables::{UnknownFacts, Variables};
 use serde_json::json;
 
@@ -48,7 +47,7 @@ pub(crate) fn run(options: &Preflight, printer: &mut Printer) -> Result<ExitCode
     let mut problems = site.warnings.clone();
 
     let known = ask_facts(&transport, &ways, &mut problems);
-    site.learn(known.iter().map(|(host, known)| (host.clone(), ansible_facts(&known.facts))).collect());
+    site.learn(known.iter().map(|(host, known)| (host, &known.facts)));
     let variables = site.variables(UnknownFacts::Pending);
     let checked = checks::Site { variables: &variables, inventory: &site.inventory };
     for (host, known) in &known {
@@ -144,11 +143,6 @@ fn ask_facts(
         }
     }
     known
-}
-
-fn ansible_facts(facts: &Facts) -> Map {
-    let text = serde_json::to_string(&facts.to_ansible()).unwrap_or_default();
-    json::read(&text).ok().and_then(|value| value.as_map().cloned()).unwrap_or_default()
 }
 
 fn networks(variables: &Variables, hosts: &[String]) -> Vec<(&'static str, IpNet)> {

@@ -57,7 +57,7 @@ const KNOWN: [(&[&str], ErrorClass, &str, &str); 9] = [
         "try again; a mirror makes you independent of it",
     ),
     (
-        &["server gave http response to https client"],
+        &["server gave http response to https client", "does not look like a tls handshake"],
         ErrorClass::Host,
         "the registry speaks plain http",
         "set the registry up in the engine as one without TLS (`containerd_registries_mirrors`)",
@@ -179,6 +179,7 @@ mod tests {
                 "not trusted",
             ),
             ("http: server gave HTTP response to HTTPS client", Host, "plain http"),
+            ("tls: first record does not look like a TLS handshake", Host, "plain http"),
             ("write /var/lib/containerd/x: no space left on device", Host, "no space"),
             (
                 "validate CRI v1 image API for endpoint \"unix:///run/x.sock\": rpc error: code = Unavailable \

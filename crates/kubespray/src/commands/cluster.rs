@@ -1,0 +1,12 @@
+//! `kubespray cluster`
+
+use std::process::ExitCode;
+
+use crate::arguments::operations::Cluster;
+use crate::failure::Failure;
+use crate::operation;
+use crate::printer::Printer;
+
+pub(crate) fn run(options: &Cluster, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    operation::run(operation::cluster(&options.operation)?, &options.running, printer)
+}

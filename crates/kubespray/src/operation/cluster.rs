@@ -1,0 +1,204 @@
+//! `kubespray cluster`: from an inventory and what its hosts say of themselves to wishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kubespray_diagnostics::Diagnostic;
+use kubespray_interface::list;
+use kubespray_planner::components::{Live, PlanningError, Site as Known, probes};
+use kubespray_planner::{Seen, node_facts, operations};
+use kubespray_resource::Facts;
+use kubespray_resource::wire::{Answer, Ask};
+use kubespray_spec::ClusterSpec;
+use kubespray_spec::checks::{self, node::check_node};
+use kubespray_value::Value;
+use kubespray_variables::Variables;
+
+use super::look::{Questions, observe};
+use super::{Reach, Standing, Wanted, chosen, secrets_of, standing};
+use crate::arguments::operations as arguments;
+use crate::failure::{FOUND_ERRORS, Failure, evaluation};
+use crate::fleet;
+use crate::site::{Groups, Site};
+
+/// Hosts that are named in a message; a count stands for the rest.
+const HOSTS_NAMED: usize = 8;
+
+/// The groups whose members are hosts of the cluster.
+const GROUPS: [&str; 3] = ["kube_control_plane", "etcd", "k8s_cluster"];
+
+/// What the cluster of an inventory is to be. Hosts are asked what they are and what they already have; nothing is
+/// changed.
+pub(crate) fn cluster(options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let mut site = Site::load(&options.common, Groups::Kubespray)?;
+    site.warnings =
+        refuse_errors(site.problems(&site.variables(kubespray_variables::UnknownFacts::Pending)))?;
+    let hosts = hosts(&site);
+    let limit = match &options.common.limit {
+        Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
+        None => None,
+    };
+    let mut reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
+    let facts = ask_facts(&mut reach, limit.as_ref())?;
+    reach.site.learn(&facts);
+    let variables = reach.variables();
+    check_hosts(&mut reach.site, &variables, &facts)?;
+    let spec = specification(&variables, &facts)?;
+    let live = look_for_cluster(&reach, &spec, &facts)?;
+    let manifests = manifests(&spec, &variables)?;
+    let known = Known { spec: &spec, facts: &facts, live: &live };
+    let wishes = operations::cluster(&known, &manifests).map_err(|refusals| Failure {
+        diagnostics: refusals.iter().map(refused).collect(),
+        code: FOUND_ERRORS,
+    })?;
+    let mut wishes = chosen(wishes, &reach.site, options)?;
+    let retries = spec.settings.downloads.download_retries;
+    wishes.policy.attempts = u32::try_from(retries).unwrap_or(wishes.policy.attempts).max(1);
+    let standing = standing(&reach, wishes.steps.iter(), Standing::Kept)?;
+    let secrets = secrets_of(wishes.steps.iter(), &variables, &standing)?;
+    Ok(Wanted { reach, wishes, secrets })
+}
+
+/// The problems that are no errors; errors end the operation before a host is asked anything.
+fn refuse_errors(problems: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failure> {
+    if problems.iter().any(Diagnostic::is_error) {
+        return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
+    }
+    Ok(problems)
+}
+
+fn hosts(site: &Site) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let members = GROUPS.into_iter().flat_map(|group| site.inventory.hosts_of(group));
+    members.filter(|host| seen.insert(*host)).map(str::to_owned).collect()
+}
+
+/// What hosts say of themselves. All are asked: files of one name others. Hosts that the operation is about must
+/// answer; of others a warning says that they did not.
+fn ask_facts(
+    reach: &mut Reach,
+    limit: Option<&BTreeSet<String>>,
+) -> Result<BTreeMap<String, Facts>, Failure> {
+    let ways: Vec<_> = reach.targets.values().cloned().collect();
+    let is_meant = |host: &str| limit.is_none_or(|hosts| hosts.contains(host));
+    let (mut facts, mut problems, mut silent) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for (host, result) in fleet::ask(&reach.transport, &ways, |_| vec![Ask::Facts]) {
+        match result.map(|answered| answered.answers.into_iter().next()) {
+            Ok(Some((Answer::Facts(found), ..))) => {
+                facts.insert(host, *found);
+            }
+            Ok(Some((other, ..))) => problems.push(fleet::unexpected(&host, &other)),
+            Ok(None) => {}
+            Err(why) if is_meant(&host) => problems.push(fleet::problem(&host, &why)),
+            Err(_) => silent.push(host),
+        }
+    }
+    if !problems.is_empty() {
+        let missing: Vec<String> = problems
+            .iter()
+            .filter_map(|problem| problem.host.clone())
+            .map(|host| format!("!{host}"))
+            .collect();
+        if let Some(problem) = problems.pop() {
+            problems
+                .push(problem.hint(format!("to go on without, add `--limit 'all:{}'`", missing.join(":"))));
+        }
+        return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
+    }
+    if !silent.is_empty() {
+        let names: Vec<&str> = silent.iter().map(String::as_str).collect();
+        let message = format!("not asked for facts, as they do not answer: {}", list(&names, HOSTS_NAMED));
+        reach.site.warnings.push(Diagnostic::warning("connection", message));
+    }
+    Ok(facts)
+}
+
+/// VAL-200 and what follows: what must hold of each host.
+fn check_hosts(
+    site: &mut Site,
+    variables: &Variables,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<(), Failure> {
+    let checked = checks::Site { variables, inventory: &site.inventory };
+    let problems =
+        facts.iter().flat_map(|(host, facts)| check_node(&checked, host, &node_facts(facts)).diagnostics);
+    let warnings = refuse_errors(problems.collect())?;
+    site.warnings.extend(warnings);
+    Ok(())
+}
+
+fn specification(variables: &Variables, facts: &BTreeMap<String, Facts>) -> Result<ClusterSpec, Failure> {
+    let spec = kubespray_spec::build(variables)?;
+    let missing: BTreeMap<&str, Vec<&str>> = spec
+        .needs_facts
+        .iter()
+        .map(|(variable, hosts)| {
+            let hosts = hosts.iter().map(String::as_str).filter(|host| facts.contains_key(*host));
+            (variable.as_str(), hosts.collect::<Vec<_>>())
+        })
+        .filter(|(_, hosts)| !hosts.is_empty())
+        .collect();
+    if missing.is_empty() {
+        return Ok(spec);
+    }
+    let problems = missing.into_iter().map(|(variable, hosts)| {
+        let message =
+            format!("`{variable}` needs facts that hosts do not have: {}", list(&hosts, HOSTS_NAMED));
+        Diagnostic::error("facts", message).hint(format!("set `{variable}`"))
+    });
+    Err(Failure { diagnostics: problems.collect(), code: FOUND_ERRORS })
+}
+
+/// What of a cluster is there already.
+fn look_for_cluster(
+    reach: &Reach,
+    spec: &ClusterSpec,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<Live, Failure> {
+    let asked: Questions = spec
+        .hosts
+        .iter()
+        .filter(|host| facts.contains_key(&host.name))
+        .map(|host| (host.name.clone(), probes(host)))
+        .collect();
+    let mut seen = Seen::default();
+    observe(reach, &asked, &mut seen)?;
+    Ok(Live::of(spec, &seen.states))
+}
+
+/// The texts of users' own network plugin, as templates of the first control plane (NET-154).
+fn manifests(spec: &ClusterSpec, variables: &Variables) -> Result<BTreeMap<String, String>, Failure> {
+    let mut texts = BTreeMap::new();
+    let Some(host) = spec.groups.control_plane.first() else { return Ok(texts) };
+    let Some(custom) = &spec.settings.custom_cni else { return Ok(texts) };
+    let folder = variables.get(host, "playbook_dir").map(|folder| folder.to_text()).unwrap_or_default();
+    for name in &custom.custom_cni_manifests {
+        let places: [PathBuf; 2] = [Path::new(&folder).join(name), PathBuf::from(name)];
+        let found = places.iter().find_map(|path| Some((path, fs::read_to_string(path).ok()?)));
+        let Some((path, text)) = found else {
+            let problem = Diagnostic::error("manifest", format!("cannot read `{name}`"))
+                .because("it is named in `custom_cni_manifests`")
+                .hint("name a file by its path from the inventory's folder, or by a whole path");
+            return Err(problem.into());
+        };
+        let wrong = |error| evaluation(host, &path.display().to_string(), &error);
+        let text = if variables.names_in(&text).map_err(wrong)?.is_empty() {
+            text
+        } else {
+            let value = variables.template(host, &Value::from(text)).map_err(wrong)?;
+            value.as_str().map(str::to_owned).ok_or_else(|| {
+                let message = format!("`{}` is one value and no document", path.display());
+                Diagnostic::error("manifest", message).hint("write it in lines, as YAML")
+            })?
+        };
+        texts.insert(name.clone(), text);
+    }
+    Ok(texts)
+}
+
+fn refused(error: &PlanningError) -> Diagnostic {
+    Diagnostic::error(format!("plan-{}", error.component), error.message.clone())
+        .on_host(&error.host)
+        .hint(error.hint.clone())
+}

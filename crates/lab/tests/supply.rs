@@ -94,6 +94,19 @@ fn a_host_runs_containers_of_a_supply() {
         run(&format!("ctr images ls -q | grep -Fx {}", image.reference));
     }
 
+    // Programs find what they need in their images; rules can be read in the one that has to write them.
+    for image in &supply.images {
+        let name = image.reference.rsplit('/').next().unwrap().split(':').next().unwrap();
+        if let Some(version) = supply.version("kubelet").filter(|_| name.starts_with("kube-")) {
+            let said =
+                run(&format!("ctr run --rm {} {name} /usr/local/bin/{name} --version", image.reference));
+            assert!(said.contains(version), "{name}: {said}");
+        }
+        if name == "kube-proxy" {
+            run(&format!("ctr run --rm --privileged --net-host {} rules iptables-save", image.reference));
+        }
+    }
+
     // The load balancer's image, asked for more than this host can give: fewer files than that and no such score.
     let nginx = supply.images.iter().find(|image| image.reference.contains("/nginx:")).unwrap();
     run(&format!("mkdir /mnt/root && ctr images mount --rw {} /mnt/root", nginx.reference));

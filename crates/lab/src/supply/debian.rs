@@ -11,7 +11,7 @@ use crate::files::{at, make_folder, write};
 
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Fetches packages, given as `name/suite`, into `folder`, each as `name.deb`. Lists, cache and status of apt are all
+/// Fetches packages of suites into `folder`, each as `name.deb`. Lists, cache and status of apt are all
 /// below `folder`; only its proxy and the like are the machine's.
 pub(crate) fn fetch(folder: &Path, packages: &[(&str, &str)]) -> Result<(), LabError> {
     let apt = folder.join("apt");

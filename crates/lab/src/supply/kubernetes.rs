@@ -11,7 +11,7 @@ use crate::command::run;
 use crate::files::{at, make_folder, write};
 
 /// Counts up when something else is made of the same programs.
-pub(crate) const RECIPE: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
+pub(crate) const RECIPE: &str = concat!("3 ", env!("CARGO_PKG_VERSION"));
 
 const IMAGES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
 
@@ -28,17 +28,13 @@ pub(crate) fn make(folder: &Path, programs: &Programs, debian: &Path) -> Result<
         make_folder(&folder.join(name), 0o755)?;
     }
     let architecture = debian::architecture()?;
-    let mut maker = Maker { folder, programs, architecture, supply: Supply::default() };
+    let mut maker = Maker { folder, debian, programs, architecture, supply: Supply::default() };
     let version = programs::version(maker.program("kubeadm")?, &["version", "-o", "short"])?;
     for name in ["kubeadm", "kubelet", "kubectl"] {
         maker.plain(name, &version)?;
     }
     maker.tools()?;
     for name in IMAGES {
-        let root = folder.join("work").join(name);
-        if name == "kube-proxy" {
-            run("cp", &[Path::new("--archive"), runtime::iptables_root(debian).as_path(), root.as_path()])?;
-        }
         let place = format!("usr/local/bin/{name}");
         let entrypoint = format!("/{place}");
         maker.image(name, &place, &entrypoint, format!("registry.k8s.io/{name}:v{version}"))?;
@@ -69,6 +65,7 @@ fn pause(kubeadm: &Path, version: &str) -> Result<String, LabError> {
 
 struct Maker<'p> {
     folder: &'p Path,
+    debian: &'p Path,
     programs: &'p Programs,
     architecture: String,
     supply: Supply,
@@ -141,7 +138,7 @@ impl<'p> Maker<'p> {
         self.packed("nerdctl", nerdctl, &version, url, "nerdctl")
     }
 
-    /// An image of one program at `place`, over what is in its folder already.
+    /// An image of one program at `place`, over what it needs.
     fn image(
         &mut self,
         name: &str,
@@ -149,8 +146,18 @@ impl<'p> Maker<'p> {
         entrypoint: &str,
         reference: String,
     ) -> Result<(), LabError> {
-        let root = self.folder.join("work").join(name);
-        image::root_of(self.program(name)?, place, &root)?;
+        let (root, program) = (self.folder.join("work").join(name), self.program(name)?);
+        let below = if name == "kube-proxy" {
+            Some(runtime::iptables_root(self.debian))
+        } else if programs::is_dynamic(program)? {
+            Some(runtime::libraries_root(self.debian))
+        } else {
+            None
+        };
+        if let Some(below) = below {
+            run("cp", &[Path::new("--archive"), below.as_path(), root.as_path()])?;
+        }
+        image::root_of(program, place, &root)?;
         let archive = Path::new("images").join(format!("{name}.tar"));
         image::make(&root, &[entrypoint], &reference, &self.architecture, &self.folder.join(&archive))?;
         self.supply.images.push(SupplyImage { reference, archive });

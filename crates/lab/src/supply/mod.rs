@@ -71,20 +71,20 @@ impl Supply {
         missing.map(|(program, package)| format!("`{program}` is not installed: apt-get install {package}"))
     }
 
-    /// Makes or finds a supply. `folders` hold static programs named as upstream: kubeadm, kubelet, kubectl,
+    /// Makes or finds a supply. `folders` hold programs (static, or in need of no more than glibc) named as upstream: kubeadm, kubelet, kubectl,
     /// kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy and pause, and if they are at hand
     /// crictl, nerdctl, helm and coredns; of a program that several have, that of the first counts. Without any
     /// folder there is what Debian has: engine, etcd, network plugins, nginx. [`LabError::NoProgram`] where
     /// one of Kubernetes is missing.
     pub fn make(folders: &[PathBuf]) -> Result<Supply, LabError> {
+        let programs = if folders.is_empty() { None } else { Some(programs::find(folders)?) };
         let parts = home().join("supply");
         make_folder(&parts, 0o755)?;
         let lock = open_lock(&parts.join("lock"))?;
         lock.lock().map_err(at(&parts))?;
         let debian = parts.join(format!("debian-{}", key(&runtime::recipe())));
         let mut supply = part(&debian, runtime::make)?;
-        if !folders.is_empty() {
-            let found = programs::find(folders)?;
+        if let Some(found) = programs {
             let recipe = format!("{} {} {}", debian.display(), kubernetes::RECIPE, programs::recipe(&found)?);
             let made = parts.join(format!("programs-{}", key(&recipe)));
             let kubernetes = part(&made, |folder| kubernetes::make(folder, &found, &debian))?;
@@ -102,7 +102,7 @@ impl Supply {
 }
 
 fn key(recipe: &str) -> String {
-    Sha256::digest(recipe).iter().take(6).fold(String::new(), |key, byte| format!("{key}{byte:02x}"))
+    archive::hexadecimal(Sha256::digest(recipe).get(..6).unwrap_or_default())
 }
 
 /// The part in `folder`, made if it is not there yet. `make` names what it made by paths below the folder it is given.

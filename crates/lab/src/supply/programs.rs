@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::LabError;
@@ -53,6 +54,15 @@ pub(crate) fn recipe(programs: &Programs) -> Result<String, LabError> {
     Ok(text)
 }
 
+/// Whether a program is loaded by another, which its first bytes name, and so needs libraries.
+pub(crate) fn is_dynamic(program: &Path) -> Result<bool, LabError> {
+    let mut head = Vec::new();
+    let file = File::open(program).map_err(at(program))?;
+    file.take(4096).read_to_end(&mut head).map_err(at(program))?;
+    let loader = b"/ld-linux";
+    Ok(head.windows(loader.len()).any(|part| part == loader))
+}
+
 /// The version that a program prints, without a `v`.
 pub(crate) fn version(program: &Path, arguments: &[&str]) -> Result<String, LabError> {
     let said = run(&program.to_string_lossy(), arguments)?;
@@ -83,7 +93,15 @@ fn first_version(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::first_version;
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+
+    #[test]
+    fn loaded_programs_are_told_from_static_ones() {
+        // Whoever tests was loaded; a script is not, nor is a static program.
+        assert!(is_dynamic(&std::env::current_exe().unwrap()).unwrap());
+        assert!(!is_dynamic(Path::new("/etc/passwd")).unwrap());
+    }
 
     #[test]
     fn versions_are_found_in_what_programs_print() {

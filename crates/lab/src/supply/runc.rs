@@ -9,6 +9,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::archive::hexadecimal;
 use crate::LabError;
 use crate::files::at;
 
@@ -68,8 +69,7 @@ fn wrap_with(real: &Path, target: &Path, cache: &str) -> Result<(), LabError> {
 }
 
 fn script(program: &[u8], cache: &str) -> String {
-    let digest = Sha256::digest(program);
-    let key = digest.iter().take(8).fold(String::new(), |key, byte| format!("{key}{byte:02x}"));
+    let key = hexadecimal(Sha256::digest(program).get(..8).unwrap_or_default());
     let script = SCRIPT.replace("%CACHE%", cache).replace("%KEY%", &key);
     // Ten digits, whatever the number, so that it does not change the length that it tells.
     let start = script.len() - "%START%".len() + 10 + 1;

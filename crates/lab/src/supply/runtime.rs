@@ -10,7 +10,7 @@ use crate::command::run;
 use crate::files::{at, make_folder, write};
 
 /// Counts up when something else is made of the same packages.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Where versions are as new as Kubernetes wants them (HOST-002, HOST-019).
 const NEW: &str = "sid";
@@ -30,7 +30,7 @@ const NGINX: [&str; 8] = [
     "zlib1g",
 ];
 /// What kube-proxy calls, with the modules that it loads (HOST-015).
-const IPTABLES: [&str; 9] = [
+const IPTABLES: [&str; 10] = [
     "iptables",
     "libip4tc2",
     "libip6tc2",
@@ -40,7 +40,10 @@ const IPTABLES: [&str; 9] = [
     "libnfnetlink0",
     "libnftnl11",
     "libc6",
+    "libgcc-s1",
 ];
+/// What programs need that are not static, as doubles may be.
+const LIBRARIES: [&str; 2] = ["libc6", "libgcc-s1"];
 const SHELL: &str = "busybox-static";
 
 /// What the postinstall script of the package links, through Debian's alternatives.
@@ -61,6 +64,11 @@ pub(crate) fn iptables_root(folder: &Path) -> PathBuf {
     folder.join("roots/iptables")
 }
 
+/// The root that images of programs stand on that are not static, below the folder of this part.
+pub(crate) fn libraries_root(folder: &Path) -> PathBuf {
+    folder.join("roots/libraries")
+}
+
 /// Makes the part in `folder`.
 pub(crate) fn make(folder: &Path) -> Result<Supply, LabError> {
     let packages = folder.join("packages");
@@ -77,6 +85,9 @@ pub(crate) fn make(folder: &Path) -> Result<Supply, LabError> {
     maker.network_plugins()?;
     maker.nginx()?;
     maker.network()?;
+    let root = libraries_root(folder);
+    debian::unpack(&packages, &LIBRARIES, &root)?;
+    image::finish_root(&root)?;
     let root = iptables_root(folder);
     debian::unpack(&packages, &IPTABLES, &root)?;
     image::finish_root(&root)?;

@@ -18,6 +18,8 @@ pub struct Downloads {
     pub placeholders: Map,
     /// Container images by name.
     pub images: Map,
+    /// Registries that images come from, by the variables that name them.
+    pub registries: Map,
 }
 
 impl Downloads {
@@ -26,10 +28,12 @@ impl Downloads {
         static DOWNLOADS: OnceLock<Downloads> = OnceLock::new();
         DOWNLOADS.get_or_init(|| {
             let files = root("downloads", FILES);
+            let images = root("images", IMAGES);
             Self {
                 files: part(&files, "files"),
                 placeholders: part(&files, "placeholders"),
-                images: part(&root("images", IMAGES), "images"),
+                images: part(&images, "images"),
+                registries: part(&images, "registries"),
             }
         })
     }

@@ -25,12 +25,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-controller", &["resource", "transport"]),
     ("kubespray-simulator", &["controller", "node", "planner", "resource"]),
     ("kubespray-history", &["resource"]),
+    ("kubespray-bundle", &["catalog", "node", "resource", "spec", "value"]),
     ("kubespray-interface", &["controller", "resource"]),
     ("kubespray-spec", &["catalog", "diagnostics", "inventory", "value", "variables"]),
 ];
 
 /// Those that may wait, connect and start things.
-const ABOVE_THE_PLANNER: [&str; 6] = [
+const ABOVE_THE_PLANNER: [&str; 7] = [
+    "kubespray-bundle",
     "kubespray-controller",
     "kubespray-interface",
     "kubespray-lab",

@@ -28,7 +28,7 @@ pub use apply::apply;
 pub use host::{
     Chunk, Fetch, Host, HostError, HttpIdentity, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp,
 };
-pub use kinds::download::fetch;
+pub use kinds::download::{fetch, is_direct};
 pub use linux::LinuxHost;
 pub use observe::{observe, observe_all};
 pub use serve::{Ended, serve};

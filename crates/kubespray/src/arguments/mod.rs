@@ -1,5 +1,6 @@
 //! The command line, declared once: help, completions and man pages are made from it.
 
+pub(crate) mod bundle;
 pub(crate) mod operations;
 
 use std::path::PathBuf;
@@ -106,6 +107,9 @@ pub(crate) enum Command {
     /// Runs: list, show what one did, go on with one that was cut off
     #[command(subcommand)]
     Runs(operations::Runs),
+    /// Everything that a site without the internet needs, in one folder: list, fetch, verify, serve
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// The helper on hosts: remove what it left
     Node(Node),
     /// Print a completion script for a shell
@@ -478,6 +482,10 @@ impl Arguments {
             Command::Runs(operations::Runs::List(c)) => c.output.clone(),
             Command::Runs(operations::Runs::Show(c)) => c.output.clone(),
             Command::Runs(operations::Runs::Resume(c)) => c.common.output.clone(),
+            Command::Bundle(bundle::Bundle::List(c)) => c.common.output.clone(),
+            Command::Bundle(bundle::Bundle::Create(c)) => c.common.output.clone(),
+            Command::Bundle(bundle::Bundle::Verify(c)) => c.common.output.clone(),
+            Command::Bundle(bundle::Bundle::Serve(c)) => c.output.clone(),
             Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
             Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
         }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apply;
+mod bundle;
 mod cluster;
 mod completions;
 mod config;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),
         Command::Runs(options) => runs::run(options, printer),
+        Command::Bundle(options) => bundle::run(options, printer),
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),

@@ -143,7 +143,7 @@ fn shown(url: &str) -> String {
 
 /// Whether a URL is reached without the proxy, as `no_proxy` says: names, their domains with or without a dot
 /// before them, `*`, each with a port or without.
-fn is_direct(url: &str, no_proxy: &str) -> bool {
+pub fn is_direct(url: &str, no_proxy: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return true };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

@@ -112,32 +112,51 @@ fn ask(host: &LinuxHost, fetch: &Fetch<'_>, offset: u64) -> Result<Response<Body
         what: format!("fetch `{}`", shown(fetch.url)),
         why: error.to_string(),
     };
-    let proxy = fetch.proxy.map(Proxy::new).transpose().map_err(|_| HostError::Refused {
-        what: format!("fetch `{}`", shown(fetch.url)),
-        why: "the proxy is no URL".into(),
-    })?;
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::Specific(if fetch.verify_tls { host.roots.get(host) } else { Arc::default() }))
-        .disable_verification(!fetch.verify_tls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .build();
-    let config = Agent::config_builder()
-        .proxy(proxy)
-        .tls_config(tls)
-        .http_status_as_error(false)
-        .timeout_connect(Some(CONNECT.min(fetch.timeout)))
-        .timeout_recv_response(Some(fetch.timeout))
-        .timeout_per_read(Some(fetch.timeout))
-        .user_agent("kubespray")
-        .build();
-    let resolver = HostResolver::of(host);
-    let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+    let agent = agent(host, fetch.proxy, fetch.verify_tls, fetch.timeout)
+        .map_err(|why| HostError::Refused { what: format!("fetch `{}`", shown(fetch.url)), why })?;
     // The digest is of the bytes as they are stored there.
     let mut request = agent.get(fetch.url).header(ACCEPT_ENCODING, "identity");
     if offset > 0 {
         request = request.header(RANGE, format!("bytes={offset}-"));
     }
     request.call().map_err(failed)
+}
+
+impl LinuxHost {
+    /// What asks servers of the internet over HTTP: it trusts whom the host trusts and looks names up as the host does.
+    /// `timeout` is how long a server may say nothing. A proxy that is no URL is the error.
+    pub fn http_agent(
+        &self,
+        proxy: Option<&str>,
+        verify_tls: bool,
+        timeout: Duration,
+    ) -> Result<Agent, String> {
+        agent(self, proxy, verify_tls, timeout)
+    }
+}
+
+fn agent(
+    host: &LinuxHost,
+    proxy: Option<&str>,
+    verify_tls: bool,
+    timeout: Duration,
+) -> Result<Agent, String> {
+    let proxy = proxy.map(Proxy::new).transpose().map_err(|_| "the proxy is no URL")?;
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(if verify_tls { host.roots.get(host) } else { Arc::default() }))
+        .disable_verification(!verify_tls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .proxy(proxy)
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .timeout_connect(Some(CONNECT.min(timeout)))
+        .timeout_recv_response(Some(timeout))
+        .timeout_per_read(Some(timeout))
+        .user_agent("kubespray")
+        .build();
+    Ok(Agent::with_parts(config, DefaultConnector::default(), HostResolver::of(host)))
 }
 
 /// The first byte of a partial answer.

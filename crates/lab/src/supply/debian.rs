@@ -38,7 +38,7 @@ pub(crate) fn fetch(folder: &Path, packages: &[(&str, &str)]) -> Result<(), LabE
     let get = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         // Read after the machine's settings, so that it wins over them.
-        command.arg("-c").arg(&file).args(["-q", "-o", "Dir::Etc::main=/dev/null"]).args(arguments);
+        command.arg("-c").arg(&file).arg("-q").args(arguments);
         finish(command.current_dir(folder))
     };
     get(&["update"])?;

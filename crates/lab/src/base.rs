@@ -11,12 +11,12 @@ use crate::files::{at, read, write};
 use crate::{LOCKED_PASSWORD, LabError};
 
 /// Counts up when [`finish_root`] makes something else of the same packages.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 const SUITE: &str = "trixie";
 
 /// HOST-001. No Python: hosts must not need it.
-const PACKAGES: [&str; 21] = [
+const PACKAGES: [&str; 26] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -38,7 +38,16 @@ const PACKAGES: [&str; 21] = [
     "rsync",
     "xz-utils",
     "unzip",
+    // Kubespray's own list has these, too; where hosts have them nothing needs to be installed.
+    "apparmor",
+    "apt-transport-https",
+    "bash-completion",
+    "ipset",
+    "libseccomp2",
 ];
+
+/// Packages on that list that would bring Python: empty ones of these names stand for them.
+const EMPTY_PACKAGES: [&str; 1] = ["xfsprogs"];
 
 /// What runs before systemd in each host: nothing of the machine may be changed from the first process on (HOST-009),
 /// the cgroups are made writable (HOST-006), mounts are shared as kubelet needs them (HOST-011).
@@ -88,7 +97,11 @@ pub(crate) fn base_root(folder: &Path, lock: &File) -> Result<PathBuf, LabError>
 }
 
 fn key() -> String {
-    let digest = Sha256::digest(format!("{RECIPE} {SUITE} {INIT} {}", PACKAGES.join(" ")));
+    let digest = Sha256::digest(format!(
+        "{RECIPE} {SUITE} {INIT} {} {}",
+        PACKAGES.join(" "),
+        EMPTY_PACKAGES.join(" ")
+    ));
     digest.iter().take(6).fold(String::new(), |key, byte| format!("{key}{byte:02x}"))
 }
 
@@ -121,11 +134,22 @@ fn finish_root(root: &Path) -> Result<(), LabError> {
         let _ = fs::remove_file(&link);
         std::os::unix::fs::symlink("/dev/null", &link).map_err(at(&link))?;
     }
+    for name in EMPTY_PACKAGES {
+        let folder = root.join("tmp").join(name);
+        let about = format!(
+            "Package: {name}\nVersion: 99\nArchitecture: all\nMaintainer: lab <lab@localhost>\nDescription: empty\n"
+        );
+        write(&folder.join("DEBIAN/control"), &about, 0o644)?;
+        let inside = format!("/tmp/{name}");
+        chroot(&["dpkg-deb", "--build", "--root-owner-group", &inside])?;
+        chroot(&["dpkg", "--install", &format!("{inside}.deb")])?;
+        chroot(&["rm", "--recursive", &inside, &format!("{inside}.deb")])?;
+    }
     chroot(&["apt-get", "clean"]).map(|_| ())
 }
 
 /// The first Debian mirror that apt uses on this machine, else Debian's own.
-fn mirror() -> String {
+pub(crate) fn mirror() -> String {
     let mut texts = vec![read(Path::new("/etc/apt/sources.list")).unwrap_or_default()];
     let mut paths: Vec<PathBuf> = fs::read_dir("/etc/apt/sources.list.d")
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())

@@ -12,6 +12,7 @@ mod machine;
 mod missing;
 mod network;
 mod state;
+mod supply;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use files::{at, make_folder, read, write};
 use state::{HostState, State};
+
+pub use supply::{NETWORK_MANIFEST, Site, Supply, SupplyFile, SupplyImage};
 
 /// The password that `sudo` asks the user `locked` for.
 pub const LOCKED_PASSWORD: &str = "locked-password";
@@ -92,6 +95,12 @@ pub enum LabError {
         command: String,
         /// How it ended and what it said.
         problem: String,
+    },
+    /// A program that a supply is made of.
+    #[error("there is no program `{program}` in the folders of programs")]
+    NoProgram {
+        /// Its name.
+        program: String,
     },
     /// The host did not come up in time.
     #[error("`{host}` did not boot: {last}; the end of its console:\n{console}")]
@@ -244,6 +253,11 @@ impl Lab {
     pub fn hosts(&self) -> Vec<Host> {
         let host = |host: &HostState| Host { name: host.name.clone(), address: host.address };
         self.state.hosts.iter().map(host).collect()
+    }
+
+    /// The address of this machine as the hosts reach it, and all of the network that they do reach.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.state.gateway
     }
 
     /// A configuration for `ssh -F`: every host by its name, user `lab`, verified host keys.

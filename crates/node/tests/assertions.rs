@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 fn check(assertion: Assertion) -> Resource {
     let name = "it is well".to_owned();
-    Check { name, probe: Probe::Cluster(assertion), timeout_s: 0, interval_ms: 10, again: None }.into()
+    Check { name, probe: Probe::Cluster(assertion), timeout_s: 0, interval_ms: 10 }.into()
 }
 
 /// What one look finds; nothing changes, and nobody is asked to change anything.

@@ -467,13 +467,7 @@ fn only_the_end_of_a_long_output_is_kept() {
 #[test]
 fn a_check_waits_until_it_is_true_and_tells_why_it_is_not() {
     let world = World::new();
-    let check = |probe, timeout_s| Check {
-        name: "it answers".into(),
-        probe,
-        timeout_s,
-        interval_ms: 20,
-        again: None,
-    };
+    let check = |probe, timeout_s| Check { name: "it answers".into(), probe, timeout_s, interval_ms: 20 };
     let path = world.path("/tmp/late");
     let maker = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -434,8 +434,7 @@ fn what_cannot_change_is_made_anew_by_force_alone() {
 #[test]
 fn checks_look_at_objects_and_nodes() {
     let (world, server) = cluster();
-    let check =
-        |probe| Check { name: "it is well".into(), probe, timeout_s: 0, interval_ms: 10, again: None };
+    let check = |probe| Check { name: "it is well".into(), probe, timeout_s: 0, interval_ms: 10 };
     let rollout = |name: &str| {
         check(Probe::Object {
             kubeconfig: KUBECONFIG.into(),

@@ -93,8 +93,8 @@ pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> 
 ///
 /// A step changes something when its host differs from the wish, or when a step before it on the same host
 /// changes something that it waits for (a restart). A check of a rollout is made again behind what disturbs its host,
-/// however well all was before: the next host must not begin sooner. A step on demand changes something exactly when a step that
-/// takes from it does. Outputs that are known already take their places in the plan.
+/// however well all was before: the next host must not begin sooner. A step on demand changes something exactly when a
+/// step that takes from it does. Outputs that are known already take their places in the plan.
 pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<PlanError>> {
     let known = known_outputs(&wishes, seen);
     let mut errors = Vec::new();
@@ -299,7 +299,7 @@ mod tests {
         for (text, expected) in [("new\n", &[][..]), ("old\n", &["a/x/config", "a/x/unit", "a/x/behind"])] {
             let mut seen = seen(text);
             for step in &wishes.steps {
-                let well = || Ok(State::Check(kubespray_resource::CheckState { problem: None }));
+                let well = || Ok(State::Check(kubespray_resource::CheckState::default()));
                 seen.states.entry(step.id.clone()).or_insert_with(well);
             }
             let plan = plan(wishes.clone(), &seen, &Secrets::default()).unwrap();

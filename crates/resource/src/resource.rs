@@ -321,7 +321,6 @@ impl Resource {
             }
             Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
             Self::EtcdHealth(health) => health.when.clone(),
-            Self::Check(check) => check.again.clone(),
             _ => None,
         }
     }

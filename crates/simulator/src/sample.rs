@@ -329,15 +329,13 @@ impl Maker<'_> {
         };
         if let Some(step) = self.add("unit", unit) {
             step.disruption = disruption;
-            step.notifies = vec![check_of(name)];
         }
     }
 
     fn check(&mut self, unit: &str) {
         let probe = Probe::Unit(unit.to_owned());
-        let again = Some(check_of(unit));
         let name = format!("`{unit}` runs");
-        self.add("check", Check { name, probe, timeout_s: 30, interval_ms: 200, again });
+        self.add("check", Check { name, probe, timeout_s: 30, interval_ms: 200 });
     }
 
     fn finish(&mut self) {
@@ -355,13 +353,7 @@ impl Maker<'_> {
         let path = Probe::Path("/opt/sample/done".into());
         self.add(
             "check",
-            Check {
-                name: "the sample is done".into(),
-                probe: path,
-                timeout_s: 5,
-                interval_ms: 200,
-                again: None,
-            },
+            Check { name: "the sample is done".into(), probe: path, timeout_s: 5, interval_ms: 200 },
         );
     }
 
@@ -420,9 +412,4 @@ fn archive() -> Vec<u8> {
         let _ = builder.append_data(&mut header, name, text.as_bytes());
     }
     builder.into_inner().unwrap_or_default()
-}
-
-/// What makes the check of a unit be made once more.
-fn check_of(unit: &str) -> Token {
-    Token::from(format!("check:{unit}"))
 }

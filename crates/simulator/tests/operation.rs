@@ -175,7 +175,7 @@ fn are_ready(world: &mut World, asked: &str, nodes: &[&str]) -> Result<(), Strin
     let check = Check { name: "ready".into(), probe, timeout_s: 1, interval_ms: 100 };
     let items = BTreeMap::from([(asked.to_owned(), vec![("a/test/ready".into(), check.into())])]);
     match world.states(items).into_values().next() {
-        Some(Ok(State::Check(CheckState { problem: None }))) => Ok(()),
+        Some(Ok(State::Check(CheckState { problem: None, .. }))) => Ok(()),
         other => Err(format!("{other:?}")),
     }
 }

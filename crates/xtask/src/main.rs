@@ -4,11 +4,11 @@
 use std::error::Error;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
-use kubespray_lab::{Lab, LabOptions};
+use kubespray_lab::{Lab, LabOptions, NETWORK_MANIFEST, Site, Supply};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
@@ -29,6 +29,23 @@ enum LabTask {
         /// Where to write an inventory of the hosts
         #[arg(long, default_value = "target/lab/hosts.yaml")]
         inventory: PathBuf,
+    },
+    /// Make what an air-gapped site of built programs holds, and the variables that a lab's hosts use it by
+    Supply {
+        /// A folder of programs; the first that has one counts
+        #[arg(long = "binaries", env = "KUBESPRAY_LAB_BINARIES", value_delimiter = ':')]
+        folders: Vec<PathBuf>,
+        #[arg(long, default_value = "host")]
+        name: String,
+        /// Where to write variables and manifest
+        #[arg(long, default_value = "target/lab")]
+        out: PathBuf,
+        /// Where files are served on this machine
+        #[arg(long, default_value_t = 8080)]
+        files_port: u16,
+        /// Where images are served on this machine
+        #[arg(long, default_value_t = 5000)]
+        registry_port: u16,
     },
     /// End hosts and remove everything of them
     Down {
@@ -81,6 +98,19 @@ fn lab(task: LabTask) -> Result<(), Box<dyn Error>> {
     match task {
         LabTask::Missing => {}
         LabTask::Up { hosts, name, inventory } => up(hosts, name, inventory)?,
+        LabTask::Supply { folders, name, out, files_port, registry_port } => {
+            let gateway = Lab::open(&name)?.gateway();
+            fs::create_dir_all(&out)?;
+            let registry = format!("{gateway}:{registry_port}");
+            let site = Site {
+                files: format!("http://{gateway}:{files_port}"),
+                registry_url: format!("http://{registry}"),
+                registry,
+                nameserver: gateway,
+                manifest: out.canonicalize()?.join(NETWORK_MANIFEST).display().to_string(),
+            };
+            supply(&Supply::make(&folders)?, &site, &out)?;
+        }
         LabTask::Down { name } => Lab::clear(&name)?,
         LabTask::List => {
             for name in Lab::list() {
@@ -110,6 +140,16 @@ fn lab(task: LabTask) -> Result<(), Box<dyn Error>> {
 }
 
 fn up(hosts: u8, name: String, inventory: PathBuf) -> Result<(), Box<dyn Error>> {
+    if let Ok(lab) = Lab::open(&name) {
+        for host in lab.hosts() {
+            if lab.is_running(&host.name)? {
+                return Err(format!(
+                    "the lab `{name}` is up, maybe in use: `cargo xtask lab down --name {name}` ends it"
+                )
+                .into());
+            }
+        }
+    }
     let mut lab = Lab::up(&LabOptions { name, hosts })?;
     lab.keep();
     if let Some(folder) = inventory.parent() {
@@ -121,6 +161,21 @@ fn up(hosts: u8, name: String, inventory: PathBuf) -> Result<(), Box<dyn Error>>
     }
     println!("ssh: cargo xtask lab ssh HOST, or ssh -F {} HOST", lab.ssh_config().display());
     println!("inventory: {}", inventory.display());
+    Ok(())
+}
+
+fn supply(supply: &Supply, site: &Site, out: &Path) -> Result<(), Box<dyn Error>> {
+    for file in &supply.files {
+        println!("{} {} {}", file.url, file.sha256, file.path.display());
+    }
+    for image in &supply.images {
+        println!("{} {}", image.reference, image.archive.display());
+    }
+    fs::write(&site.manifest, site.network_manifest())?;
+    let variables = out.join("supply.yaml");
+    // JSON is YAML.
+    fs::write(&variables, format!("{:#}\n", serde_json::Value::Object(supply.variables(site)?)))?;
+    println!("variables: -e @{}", variables.display());
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "not every file of tests uses all of it")]
 
+pub mod site;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -9,19 +9,13 @@ use super::unit;
 use crate::failure::{is_gone, last_lines};
 use crate::kubernetes::health::{self, Problem};
 use crate::kubernetes::{ApiError, Clients};
-use crate::{Host, HostError, Spawn, View, tokens};
+use crate::{Host, HostError, Spawn, View};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// One look.
 pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failure> {
-    if let Some(token) = &wish.again
-        && view.is_pending(token)?
-    {
-        let problem = Some("something that it depends on has restarted".into());
-        return Ok(CheckState { problem, ..CheckState::default() });
-    }
     let Some(finding) = look(view.host, &view.clients, &wish.probe)? else {
         return Ok(CheckState::default());
     };
@@ -36,12 +30,7 @@ pub(crate) fn observe(view: &View<'_>, wish: &Check) -> Result<CheckState, Failu
 pub(crate) fn apply(host: &dyn Host, wish: &Check) -> Result<(), Failure> {
     let deadline = host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
     loop {
-        let Some(finding) = look(host, &Clients::default(), &wish.probe)? else {
-            return match &wish.again {
-                Some(token) => Ok(tokens::clear(host, token)?),
-                None => Ok(()),
-            };
-        };
+        let Some(finding) = look(host, &Clients::default(), &wish.probe)? else { return Ok(()) };
         if host.now_ms() >= deadline {
             let message =
                 format!("{} is not true after {} s: {}", wish.name, wish.timeout_s, finding.problem);

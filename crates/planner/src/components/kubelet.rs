@@ -14,7 +14,7 @@ use kubespray_spec::JsonMap;
 use kubespray_spec::choices::{CgroupDriver, CloudProvider, ContainerManager, ProxyMode};
 use serde_json::{Map, Value, json};
 
-use super::{Chain, Host, check_of, directory, downloads, enabled, file, restarts, yaml};
+use super::{Chain, Host, directory, downloads, enabled, file, restarts, yaml};
 
 /// The kubelet's unit.
 pub(crate) const UNIT: &str = "kubelet.service";
@@ -77,7 +77,6 @@ pub(crate) fn run(chain: &mut Chain<'_>) {
 fn takes_turns(chain: &mut Chain<'_>, name: &str) {
     let host = chain.host;
     let step = chain.add(name, enabled(UNIT));
-    step.notifies.push(check_of(UNIT));
     if !host.is_live_node() {
         return;
     }
@@ -110,7 +109,6 @@ fn is_well(chain: &mut Chain<'_>, name: &str) {
         probe: Probe::Command { argv: words.iter().map(ToString::to_string).collect(), prints: "ok".into() },
         timeout_s: WELL_S,
         interval_ms: 500,
-        again: Some(check_of(UNIT)),
     };
     let step = chain.add(name, check);
     if host.is_live_node() {

@@ -261,11 +261,6 @@ pub(crate) fn restarts(step: &mut Step, unit: &str) {
     step.notifies.push(Token::restart_of(unit));
 }
 
-/// What makes the check of a service be waited for once more: the service restarted.
-pub(crate) fn check_of(service: &str) -> Token {
-    Token(format!("check:{service}"))
-}
-
 /// A text that all may read.
 pub(crate) fn file(path: impl Into<String>, text: impl Into<String>) -> File {
     File {

@@ -111,19 +111,13 @@ pub(crate) fn check_object(
 ) -> Check {
     let kubeconfig = kubeconfig(&chain.host);
     let probe = Probe::Object { kubeconfig, object, must };
-    Check { name: name.into(), probe, timeout_s, interval_ms: LOOK_MS, again: None }
+    Check { name: name.into(), probe, timeout_s, interval_ms: LOOK_MS }
 }
 
 /// A check that nodes are ready.
 pub(crate) fn nodes_ready(chain: &Chain<'_>, nodes: Vec<String>) -> Check {
     let probe = Probe::NodesReady { kubeconfig: kubeconfig(&chain.host), nodes };
-    Check {
-        name: "all nodes are ready".into(),
-        probe,
-        timeout_s: ROLLOUT_S,
-        interval_ms: LOOK_MS,
-        again: None,
-    }
+    Check { name: "all nodes are ready".into(), probe, timeout_s: ROLLOUT_S, interval_ms: LOOK_MS }
 }
 
 /// How many hosts that are meant to be nodes cannot be reached.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Assertion, Comparison, ObjectRef, Token};
+use crate::{Assertion, Comparison, ObjectRef};
 
 /// Something that must be true of a host, and is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,9 +18,6 @@ pub struct Check {
     pub timeout_s: u64,
     /// How long to wait between two looks, in milliseconds.
     pub interval_ms: u64,
-    /// What makes it be waited for once more although it was true: something that it depends on restarted.
-    #[serde(default)]
-    pub again: Option<Token>,
 }
 
 /// How something is checked.

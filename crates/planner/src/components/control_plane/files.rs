@@ -53,7 +53,7 @@ fn add<'c>(chain: &'c mut Chain<'_>, name: &str, path: String, text: String, pod
     step
 }
 
-pub(super) const API_SERVER: &str = "kube-apiserver";
+const API_SERVER: &str = "kube-apiserver";
 
 /// A kubeconfig of somebody whom the API server asks.
 fn webhook(name: &str, mut cluster: Map<String, Value>, server: &str, context: &str) -> Value {

@@ -25,9 +25,7 @@ use kubespray_spec::choices::KubeAsymmetricEncryptionAlgorithm;
 pub(crate) use config::join as join_configuration;
 pub(crate) use files::patches;
 
-use files::API_SERVER;
-
-use super::{Chain, Host, Site, check_of, file, join, kubelet};
+use super::{Chain, Host, Site, file, join, kubelet};
 
 /// Turns of live control planes.
 const ROLLOUT: &str = "control-plane";
@@ -189,20 +187,14 @@ fn changed(chain: &mut Chain<'_>) {
     let socket = &host.settings().engine.cri_socket;
     let crictl = format!("{}/crictl --runtime-endpoint {socket}", kubernetes.bin_dir);
     let script = manifests_script(&host, &crictl);
-    let step = chain.add("manifests", command(&script, vec![Guard::Pending(manifests_token())]));
-    takes_turns(step);
-    step.notifies.push(check_of(API_SERVER));
-    for pod in [API_SERVER, "kube-scheduler"] {
+    takes_turns(chain.add("manifests", command(&script, vec![Guard::Pending(manifests_token())])));
+    for pod in ["kube-apiserver", "kube-scheduler"] {
         let script = format!(
             "for pod in $({crictl} pods --namespace kube-system --name '^{pod}-' --quiet); do \
              {crictl} stopp \"$pod\" && {crictl} rmp \"$pod\" || exit 1; done"
         );
         let guards = vec![Guard::Pending(files::restart_of(pod))];
-        let step = chain.add(format!("restart-{pod}"), command(&script, guards));
-        takes_turns(step);
-        if pod == API_SERVER {
-            step.notifies.push(check_of(API_SERVER));
-        }
+        takes_turns(chain.add(format!("restart-{pod}"), command(&script, guards)));
     }
 }
 
@@ -328,7 +320,6 @@ fn is_ready(chain: &mut Chain<'_>) {
         probe: Probe::Command { argv: words.iter().map(ToString::to_string).collect(), prints: "ok".into() },
         timeout_s: retries * SECONDS_PER_RETRY,
         interval_ms: READY_INTERVAL_MS,
-        again: Some(check_of(API_SERVER)),
     };
     let step = chain.add("ready", check);
     if !host.site.live.control_planes.is_empty() {

@@ -9,7 +9,7 @@ use kubespray_resource::{Absent, Check, Content, Disruption, File, Mode, Owner, 
 use kubespray_spec::engine::Containerd;
 use serde_json::Value;
 
-use super::super::{Chain, check_of, directory, downloads, enabled, file, restarts};
+use super::super::{Chain, directory, downloads, enabled, file, restarts};
 use super::{base_spec, config, registries};
 
 const UNIT: &str = "containerd.service";
@@ -54,7 +54,6 @@ pub(super) fn wish(chain: &mut Chain<'_>, containerd: &Containerd) {
     let step = chain.add(UNIT, Unit { masked: Some(false), ..enabled(UNIT) });
     step.disruption = Disruption::Restart;
     step.rollout.clone_from(&rollout);
-    step.notifies.push(check_of(UNIT));
     // `ctr` answers even where the part that kubelet needs did not start: crictl asks just that part.
     let check = Check {
         name: "containerd answers".into(),
@@ -64,7 +63,6 @@ pub(super) fn wish(chain: &mut Chain<'_>, containerd: &Containerd) {
         },
         timeout_s: HEALTHY_S,
         interval_ms: 500,
-        again: Some(check_of(UNIT)),
     };
     chain.add("healthy", check).rollout = rollout;
 }

@@ -56,13 +56,7 @@ pub(super) fn wait_on_host(chain: &mut Chain<'_>) {
     let probe = Probe::Path(SUBNET.into());
     chain.add(
         "subnet",
-        Check {
-            name: "flannel knows the node's network".into(),
-            probe,
-            timeout_s: 600,
-            interval_ms: 1000,
-            again: None,
-        },
+        Check { name: "flannel knows the node's network".into(), probe, timeout_s: 600, interval_ms: 1000 },
     );
 }
 

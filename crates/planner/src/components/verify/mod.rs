@@ -117,7 +117,7 @@ const LATER: Patience = Patience { timeout_s: 300, interval_s: 10 };
 const NOW: Patience = Patience { timeout_s: 0, interval_s: 1 };
 
 /// The assertions that apply to the hosts whose facts are known. What is asked of the whole cluster is asked from the
-/// first control plane that is known. `manifests` are those of [`apps::applications`].
+/// first control plane that is known. `manifests` are those of the operation `cluster`.
 pub(crate) fn steps(
     site: &Site<'_>,
     manifests: &BTreeMap<String, String>,
@@ -125,10 +125,7 @@ pub(crate) fn steps(
     let is_control_plane = |host: &Host<'_>| host.spec.roles.control_plane;
     let of_leader = site.hosts().find(|host| host.spec.name == site.leader());
     let asks = of_leader.or_else(|| site.hosts().find(is_control_plane)).map(|host| host.spec.name.as_str());
-    let applications = apps::applications(site, manifests);
-    if !applications.refusals.is_empty() {
-        return Err(applications.refusals);
-    }
+    let applications = applications(site, manifests)?;
     let mut steps = Vec::new();
     for host in site.hosts() {
         let mut chain = Chain::new(host);
@@ -136,11 +133,27 @@ pub(crate) fn steps(
         host::wish(&mut chain);
         etcd::wish(&mut chain);
         if asks == Some(host.spec.name.as_str()) {
-            whole::wish(&mut chain, &applications.steps);
+            whole::wish(&mut chain, &applications);
         }
-        steps.extend(chain.into_steps());
+        steps.extend(chain.finish().0);
     }
     Ok(steps)
+}
+
+/// What the cluster runs, whose workloads must be well.
+fn applications(
+    site: &Site<'_>,
+    manifests: &BTreeMap<String, String>,
+) -> Result<Vec<Step>, Vec<PlanningError>> {
+    let (mut steps, mut refusals) = (Vec::new(), Vec::new());
+    for host in site.hosts().filter(Host::is_node) {
+        let mut chain = Chain::new(host);
+        apps::wish(&mut chain, manifests);
+        let (own, refused) = chain.finish();
+        steps.extend(own);
+        refusals.extend(refused);
+    }
+    if refusals.is_empty() { Ok(steps) } else { Err(refusals) }
 }
 
 /// Adds a step for what must be true.
@@ -154,6 +167,6 @@ fn probe(chain: &mut Chain<'_>, name: &str, patience: Patience, probe: Probe) {
     let step = chain.add(name, kubespray_resource::Swap {});
     let title = assertion_of(step).map_or(name, |named| named.what);
     let interval_ms = interval_s * 1000;
-    let check = Check { name: title.to_owned(), probe, timeout_s, interval_ms, again: None };
+    let check = Check { name: title.to_owned(), probe, timeout_s, interval_ms };
     step.resource = check.into();
 }

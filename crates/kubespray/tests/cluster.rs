@@ -1,0 +1,92 @@
+//! Clusters of real hosts with real programs, from an air-gapped site.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
+use support::{has, kubespray, left_out, sh, site, write_inventory};
+
+const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
+
+/// Ready nodes, as a control plane lists them.
+fn ready(lab: &Lab, host: &str) -> Vec<String> {
+    let nodes = sh(lab, host, &format!("{KUBECTL} get nodes --no-headers"));
+    let words = nodes.lines().map(|node| node.split_whitespace().collect::<Vec<_>>());
+    words.filter(|node| node.get(1) == Some(&"Ready")).map(|node| node[0].to_owned()).collect()
+}
+
+#[test]
+fn lab_a_cluster_is_made_once() {
+    let Some(programs) = site::programs().filter(|_| !left_out()) else { return };
+    let supply = Supply::make(&programs).unwrap();
+    let lab = Lab::up(&LabOptions { name: "cluster".into(), hosts: 3 }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inventory(&lab, folder, "locked");
+    let _server = site::served(&lab, &supply, folder);
+    let password = format!("ansible_become_password={LOCKED_PASSWORD}");
+    let cluster = |what: &[&str]| kubespray(folder, &lab, &[what, &["-e", &password]].concat());
+
+    let began = Instant::now();
+    let first = cluster(&["cluster"]);
+    eprintln!("a cluster of three bare hosts: {:?}", began.elapsed());
+    has(&first, 0, "done: 3 hosts changed");
+    assert!(!first.out.contains(LOCKED_PASSWORD) && !first.err.contains(LOCKED_PASSWORD));
+    assert_eq!(ready(&lab, "cluster1"), ["cluster1", "cluster2", "cluster3"]);
+    // Names of the cluster, through the pods of one host, from all others.
+    for host in lab.hosts() {
+        let found = sh(&lab, &host.name, "getent hosts kubernetes.default.svc.cluster.local");
+        assert!(found.starts_with("10.233.0.1 "), "{}: {found}", host.name);
+    }
+
+    let began = Instant::now();
+    has(&cluster(&["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
+    eprintln!("a second run: {:?}", began.elapsed());
+}
+
+/// One control plane, one host that is nothing but etcd, two workers.
+fn write_small_inventory(lab: &Lab, folder: &Path) {
+    let mut text = format!(
+        "all:\n  vars: {{ansible_user: lab, ansible_ssh_private_key_file: {}}}\n  hosts:\n",
+        lab.key().display()
+    );
+    for host in lab.hosts() {
+        let _ = writeln!(text, "    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address);
+    }
+    text.push_str(
+        "  children:\n    kube_control_plane: {hosts: {small1: }}\n    etcd: {hosts: {small2: }}\n    \
+         kube_node: {hosts: {small3: , small4: }}\n",
+    );
+    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+}
+
+#[test]
+fn lab_workers_reach_the_control_plane_through_their_proxies() {
+    let Some(programs) = site::programs().filter(|_| !left_out()) else { return };
+    let supply = Supply::make(&programs).unwrap();
+    let lab = Lab::up(&LabOptions { name: "small".into(), hosts: 4 }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_small_inventory(&lab, folder);
+    let _server = site::served(&lab, &supply, folder);
+
+    let began = Instant::now();
+    has(&kubespray(folder, &lab, &["cluster"]), 0, "done: 4 hosts changed");
+    eprintln!("a cluster of four bare hosts: {:?}", began.elapsed());
+    assert_eq!(ready(&lab, "small1"), ["small1", "small3", "small4"]);
+    for worker in ["small3", "small4"] {
+        let said = sh(&lab, worker, "curl -sk https://127.0.0.1:6443/version");
+        assert!(said.contains(supply.version("kubelet").unwrap()), "{worker}: {said}");
+    }
+    // etcd's host is no node: it has no engine and nothing of Kubernetes.
+    sh(
+        &lab,
+        "small2",
+        "systemctl is-active etcd; test ! -e /usr/local/bin/kubelet && test ! -e /usr/local/bin/containerd",
+    );
+    has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 4 hosts as wished.");
+}

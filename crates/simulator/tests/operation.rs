@@ -377,7 +377,7 @@ fn changed() -> Case {
 }
 
 fn kill_by_seeds(case: &Case) {
-    for seed in seeds(12) {
+    for seed in seeds(8) {
         let mut random = Random::new(seed, "kills");
         case.kill(1 + random.below(case.acts));
     }
@@ -396,13 +396,13 @@ fn the_controller_is_killed_while_a_cluster_is_changed() {
 #[test]
 fn a_cluster_is_made_whatever_happens() {
     let case = fresh();
-    seeds(10).for_each(|seed| case.disturb(seed));
+    seeds(8).for_each(|seed| case.disturb(seed));
 }
 
 #[test]
 fn a_cluster_is_changed_whatever_happens() {
     let case = changed();
-    seeds(10).for_each(|seed| case.disturb(seed));
+    seeds(8).for_each(|seed| case.disturb(seed));
 }
 
 /// Hosts with a cluster as it is wished.

@@ -70,7 +70,7 @@ fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
     }
 }
 
-fn is_ready(node: &Value) -> bool {
+pub(super) fn is_ready(node: &Value) -> bool {
     words(node, "/status/conditions/0/status") == "True"
 }
 

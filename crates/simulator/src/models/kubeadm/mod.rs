@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::documents::{Configuration, Kubeconfig};
 use super::kubernetes::{self, runs_control_plane, version_of};
+use super::pods::is_ready;
 use super::store::Store;
 use super::{Viewer, address, failed, ok};
 use crate::SimHost;
@@ -117,6 +118,7 @@ pub(super) fn kubeadm(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Outpu
         ["reset"] => work.reset(),
         ["token", "create", token] => work.token(token),
         ["init", "phase", rest @ ..] => work.phase(rest),
+        ["join", "phase", "control-plane-join", "all"] => work.finish_join(),
         other => failed(format!("invalid subcommand {other:?}")),
     }
 }
@@ -401,6 +403,7 @@ impl Work<'_> {
             Ok(server) => server,
             Err(why) => return invalid(&why),
         };
+        kubernetes::let_pass(self.host, server.cluster);
         let now = self.now();
         let Some(state) =
             self.host.site.borrow().clusters.get(&server.cluster).map(|state| state.store.clone())
@@ -442,17 +445,28 @@ impl Work<'_> {
         } else {
             self.write(&[(format!("{folder}/ca.crt"), state.authority.clone())], false)?;
         }
+        let node = kubernetes::node_name(&self.host.inner.borrow());
+        if state.get("v1", "Node", "", &node).is_some_and(is_ready) {
+            let why = format!("a Node with name {node:?} and status \"Ready\" already exists in the cluster");
+            return phase("kubelet-start", &why);
+        }
         self.kubeconfigs(&["kubelet"], &url)?;
         if let Err(why) = self.kubelet(is_plane)? {
             return phase("kubelet-start", &why);
         }
         if is_plane {
-            let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
-            if self.server(&own)?.map(|own| own.cluster) != Ok(server.cluster) {
-                return phase("control-plane-join", "the API server of this host does not answer");
-            }
+            return self.finish_join();
         }
         ok("This node has joined the cluster\n")
+    }
+
+    /// The last phase of a control plane that joins.
+    fn finish_join(&self) -> Result<Output, HostError> {
+        let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
+        match self.server(&own)? {
+            Ok(_) => ok("This node has joined the cluster and a new control plane instance was created\n"),
+            Err(why) => phase("control-plane-join", &why),
+        }
     }
 
     fn upgrade(&self, version: Option<&str>) -> Result<Output, HostError> {

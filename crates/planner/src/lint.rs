@@ -308,14 +308,10 @@ impl Linter<'_> {
             }
             let proves = |later: &&PlannedStep| {
                 let is_look = matches!(&later.step.resource, Resource::Check(_) | Resource::EtcdHealth(_));
-                let is_again =
-                    later.step.resource.awaits().is_some_and(|token| step.notifies.contains(&token));
-                later.step.host == step.host
-                    && later.step.rollout == step.rollout
-                    && is_look
-                    && (is_again || later.changes)
+                let is_made = later.changes || !planned.changes;
+                is_look && is_made && later.step.host == step.host && later.step.rollout == step.rollout
             };
-            if plan.steps.iter().skip(at + 1).find(proves).is_none() {
+            if !plan.steps.iter().skip(at + 1).any(|later| proves(&later)) {
                 let message = "takes a member away, and no check in the same turn says that it is back";
                 self.add(Rule::Proven, &step.id, message);
             }

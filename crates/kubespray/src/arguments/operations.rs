@@ -63,6 +63,8 @@ pub(crate) struct Cluster {
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
     pub(crate) running: Running,
 }
 
@@ -141,6 +143,8 @@ pub(crate) struct PlanOutput {
 pub(crate) struct PlanCluster {
     #[command(flatten)]
     pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
     #[command(flatten)]
     pub(crate) output: PlanOutput,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::list;
-use kubespray_planner::components::{Live, PlanningError, Site as Known, probes};
+use kubespray_planner::components::{Live, PlanningError, Site as PlannedSite, probes};
 use kubespray_planner::{Seen, Wishes, node_facts, operations};
 use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
@@ -29,13 +29,18 @@ const HOSTS_NAMED: usize = 8;
 const GROUPS: [&str; 3] = ["kube_control_plane", "etcd", "k8s_cluster"];
 
 /// What is known of a cluster before anything is wished of it.
-pub(super) struct Learnt {
-    pub(super) reach: Reach,
+pub(super) struct Known {
     pub(super) facts: BTreeMap<String, Facts>,
-    pub(super) variables: Variables,
     pub(super) spec: ClusterSpec,
     pub(super) live: Live,
     pub(super) manifests: BTreeMap<String, String>,
+}
+
+/// What is known, and how.
+pub(super) struct Learnt {
+    pub(super) reach: Reach,
+    pub(super) variables: Variables,
+    pub(super) known: Known,
 }
 
 /// Which hosts must answer.
@@ -71,29 +76,38 @@ pub(super) fn learn(
     }
     let spec = specification(&variables, &facts)?;
     let live = look_for_cluster(&reach, &spec, &facts)?;
+    if answering == Answering::Meant {
+        refuse_without_leader(&spec, &facts, &live)?;
+    }
     let manifests = manifests(&spec, &variables)?;
-    Ok(Learnt { reach, facts, variables, spec, live, manifests })
+    Ok(Learnt { reach, variables, known: Known { facts, spec, live, manifests } })
 }
 
 /// What the cluster of an inventory is to be. Hosts are asked what they are and what they already have; nothing is
 /// changed.
 pub(crate) fn cluster(options: &arguments::Operation) -> Result<Wanted, Failure> {
     let learnt = learn(&options.common, &options.connection, Answering::Meant)?;
-    let wishes = learnt.wishes()?;
+    let wishes = learnt.known.wishes()?;
     let wishes = chosen(wishes, &learnt.reach.site, options)?;
     learnt.wanted(wishes)
 }
 
-impl Learnt {
-    /// What the cluster is to be.
-    pub(super) fn wishes(&self) -> Result<Wishes, Failure> {
-        let known = Known { spec: &self.spec, facts: &self.facts, live: &self.live };
-        operations::cluster(&known, &self.manifests).map_err(|refusals| unplannable(&refusals))
+impl Known {
+    /// As planners see it.
+    pub(super) fn site(&self) -> PlannedSite<'_> {
+        PlannedSite { spec: &self.spec, facts: &self.facts, live: &self.live }
     }
 
+    /// What the cluster is to be.
+    pub(super) fn wishes(&self) -> Result<Wishes, Failure> {
+        operations::cluster(&self.site(), &self.manifests).map_err(|refusals| unplannable(&refusals))
+    }
+}
+
+impl Learnt {
     /// Wishes with the secrets that they name.
     pub(super) fn wanted(self, mut wishes: Wishes) -> Result<Wanted, Failure> {
-        let retries = self.spec.settings.downloads.download_retries;
+        let retries = self.known.spec.settings.downloads.download_retries;
         wishes.policy.attempts = u32::try_from(retries).unwrap_or(wishes.policy.attempts).max(1);
         let standing = standing(&self.reach, wishes.steps.iter(), Standing::Kept)?;
         let secrets = secrets_of(wishes.steps.iter(), &self.variables, &standing)?;
@@ -161,7 +175,7 @@ fn ask_facts(
 }
 
 /// VAL-200 and what follows: what must hold of each host.
-fn check_hosts(
+pub(super) fn check_hosts(
     site: &mut Site,
     variables: &Variables,
     facts: &BTreeMap<String, Facts>,
@@ -197,6 +211,21 @@ pub(super) fn specification(
         Diagnostic::error("facts", message).hint(format!("set `{variable}`"))
     });
     Err(Failure { diagnostics: problems.collect(), code: FOUND_ERRORS })
+}
+
+/// Steps for the whole cluster are done on a control plane; where it is not known nothing can be.
+fn refuse_without_leader(
+    spec: &ClusterSpec,
+    facts: &BTreeMap<String, Facts>,
+    live: &Live,
+) -> Result<(), Failure> {
+    let Some(first) = spec.groups.control_plane.first() else { return Ok(()) };
+    if !live.control_planes.is_empty() || facts.contains_key(first) {
+        return Ok(());
+    }
+    let message = format!("`{first}` does not answer, and no other control plane is there yet");
+    let problem = Diagnostic::error("connection", message).on_host(first);
+    Err(problem.hint("bring it up, or place another one first in `kube_control_plane`").into())
 }
 
 /// What of a cluster is there already.

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::secrets::keep;
-use super::sinks::Sinks;
+use super::sinks::{Keeping, Sinks};
 use super::{Planned, Reach, Standing, cache, secrets_of, standing};
 use crate::arguments::operations::Running;
 use crate::failure::{FOUND_ERRORS, Failure};
@@ -60,7 +60,7 @@ pub(crate) fn execute(
     };
     let files = cache::fill(&plan, printer)?;
     keep(&secrets, &reach.variables())?;
-    let sinks = Sinks::start(&plan, &reach.groups(), printer)?;
+    let sinks = Sinks::start(&plan, &reach.groups(), Keeping::History, printer)?;
     let options = Options { resume };
     let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;

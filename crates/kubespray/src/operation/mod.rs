@@ -31,7 +31,10 @@ pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
 pub(crate) use rendered::rendered;
 pub(crate) use secrets::{Standing, secrets_of, standing};
-pub(crate) use simulated::{plan as simulated_plan, run as simulate};
+pub(crate) use simulated::{
+    cluster as simulate_cluster, cluster_plan as simulated_cluster_plan, plan as simulated_plan,
+    run as simulate,
+};
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 pub(crate) use verify::{Asked, Verdict, verify};
@@ -85,13 +88,9 @@ impl Reach {
         self.site.variables(UnknownFacts::Pending)
     }
 
-    /// What hosts are, for people. Who is several things is the first of them.
+    /// What hosts are, for people.
     pub(crate) fn groups(&self) -> BTreeMap<String, &'static str> {
-        let known = [("etcd", "etcd"), ("kube_node", "workers"), ("kube_control_plane", "control planes")];
-        let members = known.into_iter().flat_map(|(group, name)| {
-            self.site.inventory.hosts_of(group).into_iter().map(move |host| (host.to_owned(), name))
-        });
-        members.collect()
+        groups(&self.site)
     }
 
     /// The ways to some of the hosts; one that the inventory does not know is an error.
@@ -105,6 +104,15 @@ impl Reach {
         }
         Ok(ways)
     }
+}
+
+/// What hosts are, for people. Who is several things is the last of them.
+fn groups(site: &Site) -> BTreeMap<String, &'static str> {
+    let known = [("etcd", "etcd"), ("kube_node", "workers"), ("kube_control_plane", "control planes")];
+    let members = known.into_iter().flat_map(|(group, name)| {
+        site.inventory.hosts_of(group).into_iter().map(move |host| (host.to_owned(), name))
+    });
+    members.collect()
 }
 
 /// What an operation wishes, ready to be looked at and planned.

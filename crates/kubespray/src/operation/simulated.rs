@@ -1,20 +1,38 @@
 //! Operations over imagined hosts.
 
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
-use kubespray_controller::{Ending, Options};
+use kubespray_controller::{Ending, Options, Report};
 use kubespray_diagnostics::{Diagnostic, Source, Span};
-use kubespray_interface::{Lines, report_text};
+use kubespray_interface::report_text;
 use kubespray_planner::Wishes;
-use kubespray_resource::Plan;
+use kubespray_planner::components::{Live, probes};
+use kubespray_resource::{Plan, Secrets};
 use kubespray_simulator::{Fault, World};
+use kubespray_variables::UnknownFacts;
 use serde::Deserialize;
 
+use super::cluster::{Known, check_hosts, hosts, manifests, refuse_errors, specification};
 use super::document::json_of;
-use super::{Wanted, make_plan};
+use super::sinks::{Keeping, Sinks};
+use super::{Wanted, chosen, groups, make_plan, secrets_of};
+use crate::arguments::operations as arguments;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
+use crate::site::{Groups, Site};
+
+/// So much time passes in a simulation between two looks at it, and so much for who watches.
+const STEP_MS: u64 = 500;
+const FRAME: Duration = Duration::from_millis(12);
+
+/// A run that is not over by then never will be.
+const LONGEST_MS: u64 = 24 * 3_600_000;
 
 /// What goes wrong, and when.
 #[derive(Debug, Default, Deserialize)]
@@ -49,46 +67,139 @@ impl Scenario {
     }
 }
 
+/// What an operation wishes of imagined hosts, however they are now.
+trait Operation {
+    fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure>;
+}
+
+/// The wishes of a document are the same whatever hosts are like.
+struct Document {
+    wishes: Wishes,
+    secrets: Secrets,
+}
+
+impl Operation for Document {
+    fn wished(&mut self, _: &mut World) -> Result<(Wishes, Secrets), Failure> {
+        Ok((self.wishes.clone(), self.secrets.clone()))
+    }
+}
+
+/// `kubespray cluster`, as it looks at hosts.
+struct Cluster<'a> {
+    site: Site,
+    options: &'a arguments::Operation,
+    /// Those of an earlier look: hosts keep what was made of them.
+    secrets: Secrets,
+}
+
+impl Operation for Cluster<'_> {
+    fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
+        let facts = world.facts();
+        self.site.learn(&facts);
+        let variables = self.site.variables(UnknownFacts::Pending);
+        check_hosts(&mut self.site, &variables, &facts)?;
+        let spec = specification(&variables, &facts)?;
+        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
+        let live = Live::of(&spec, &world.states(asked));
+        let manifests = manifests(&spec, &variables)?;
+        let known = Known { facts, spec, live, manifests };
+        let mut wishes = chosen(known.wishes()?, &self.site, self.options)?;
+        world.imagine_downloads(&mut wishes);
+        let secrets = secrets_of(wishes.steps.iter(), &variables, &self.secrets)?;
+        self.secrets.extend(secrets.clone());
+        Ok((wishes, secrets))
+    }
+}
+
+impl<'a> Cluster<'a> {
+    /// With freshly installed hosts, which have the addresses that the inventory says.
+    fn imagine(options: &'a arguments::Operation, seed: u64) -> Result<(Self, World), Failure> {
+        let mut site = Site::load(&options.common, Groups::Kubespray)?;
+        let variables = site.variables(UnknownFacts::Pending);
+        site.warnings = refuse_errors(site.problems(&variables))?;
+        let hosts = hosts(&site);
+        let mut world = World::new(&hosts, seed);
+        for host in &hosts {
+            let address = |name: &str| -> Option<Ipv4Addr> {
+                variables.get_if_defined(host, name).ok()??.to_text().parse().ok()
+            };
+            if let Some(address) = ["ip", "ansible_host"].into_iter().find_map(address) {
+                world.set_address(host, address);
+            }
+        }
+        Ok((Self { site, options, secrets: Secrets::default() }, world))
+    }
+}
+
 /// Freshly installed hosts for some wishes.
-fn world(wishes: &Wishes, scenario: &Scenario) -> World {
+fn world(wishes: &Wishes, seed: u64) -> World {
     let mut hosts: Vec<&str> = Vec::new();
     for host in wishes.steps.iter().map(|step| &step.host).chain(&wishes.lock_hosts) {
         if !hosts.contains(&host.as_str()) {
             hosts.push(host);
         }
     }
-    World::new(hosts, scenario.seed)
+    World::new(hosts, seed)
 }
 
-/// The plan for imagined hosts.
+fn plan_of(operation: &mut dyn Operation, world: &mut World) -> Result<(Plan, Secrets), Failure> {
+    let (wishes, secrets) = operation.wished(world)?;
+    let seen = world.observe(&wishes, &secrets);
+    Ok((make_plan(wishes, &seen, &secrets)?, secrets))
+}
+
+/// The plan of a document for imagined hosts.
 pub(crate) fn plan(wanted: Wanted, file: Option<&Path>) -> Result<Plan, Failure> {
     let Wanted { wishes, secrets, .. } = wanted;
-    let mut world = world(&wishes, &Scenario::read(file)?);
-    let seen = world.observe(&wishes, &secrets);
-    make_plan(wishes, &seen, &secrets)
+    let mut world = world(&wishes, Scenario::read(file)?.seed);
+    Ok(plan_of(&mut Document { wishes, secrets }, &mut world)?.0)
 }
 
-/// Runs an operation over imagined hosts to its end, and then once more: the second run must find nothing to do.
+/// The plan of `kubespray cluster` for imagined hosts.
+pub(crate) fn cluster_plan(
+    options: &arguments::Operation,
+    file: Option<&Path>,
+    printer: &mut Printer,
+) -> Result<Plan, Failure> {
+    let (mut cluster, mut world) = Cluster::imagine(options, Scenario::read(file)?.seed)?;
+    printer.warnings(&cluster.site.warnings, false);
+    Ok(plan_of(&mut cluster, &mut world)?.0)
+}
+
+/// Runs a document over imagined hosts.
 pub(crate) fn run(wanted: Wanted, file: Option<&Path>, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let Wanted { wishes, secrets, .. } = wanted;
+    let Wanted { wishes, secrets, reach } = wanted;
     let scenario = Scenario::read(file)?;
-    let mut world = world(&wishes, &scenario);
-    let seen = world.observe(&wishes, &secrets);
-    let plan = make_plan(wishes.clone(), &seen, &secrets)?;
+    let mut world = world(&wishes, scenario.seed);
+    play(&mut Document { wishes, secrets }, &mut world, scenario, &reach.groups(), printer)
+}
+
+/// Runs `kubespray cluster` over imagined hosts.
+pub(crate) fn cluster(
+    options: &arguments::Operation,
+    file: Option<&Path>,
+    printer: &mut Printer,
+) -> Result<ExitCode, Failure> {
+    let scenario = Scenario::read(file)?;
+    let (mut cluster, mut world) = Cluster::imagine(options, scenario.seed)?;
+    printer.warnings(&cluster.site.warnings, false);
+    let groups = groups(&cluster.site);
+    play(&mut cluster, &mut world, scenario, &groups, printer)
+}
+
+/// Runs an operation to its end, and looks once more: a second run must find nothing to do.
+fn play(
+    operation: &mut dyn Operation,
+    world: &mut World,
+    scenario: Scenario,
+    groups: &BTreeMap<String, &'static str>,
+    printer: &mut Printer,
+) -> Result<ExitCode, Failure> {
+    let (plan, secrets) = plan_of(operation, world)?;
     for due in scenario.faults {
         world.fault_in(due.after_ms, due.fault);
     }
-    let (report, events) = world
-        .run(plan, "simulated", &secrets, Options::default())
-        .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
-    let mut lines = Lines::default();
-    for event in &events {
-        if printer.is_json() {
-            printer.json_line(event);
-        } else if let Some(line) = lines.line(event) {
-            printer.line(line);
-        }
-    }
+    let report = watch(world, plan, &secrets, groups, printer)?;
     let mut problems: Vec<Diagnostic> = world
         .violations()
         .iter()
@@ -106,8 +217,7 @@ pub(crate) fn run(wanted: Wanted, file: Option<&Path>, printer: &mut Printer) ->
         }
     }
     if done {
-        let seen = world.observe(&wishes, &secrets);
-        let again = make_plan(wishes, &seen, &secrets)?;
+        let (again, _) = plan_of(operation, world)?;
         let left: Vec<String> = again.changes().map(|planned| planned.step.id.to_string()).collect();
         if !left.is_empty() {
             let message = format!("a second run would change {}", left.join(", "));
@@ -120,4 +230,39 @@ pub(crate) fn run(wanted: Wanted, file: Option<&Path>, printer: &mut Printer) ->
         return Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(FOUND_ERRORS) });
     }
     Err(Failure { diagnostics: problems, code: FOUND_ERRORS })
+}
+
+/// Runs a plan and shows how it goes; on a terminal slowly enough to be seen.
+fn watch(
+    world: &mut World,
+    plan: Plan,
+    secrets: &Secrets,
+    groups: &BTreeMap<String, &'static str>,
+    printer: &mut Printer,
+) -> Result<Option<Report>, Failure> {
+    let sinks = Sinks::start(&plan, groups, Keeping::Nothing, printer)?;
+    let is_watched = !printer.is_json() && io::stdout().is_terminal();
+    let holder = world.holder("simulated", &plan.operation);
+    let operator = world
+        .begin(plan, holder, secrets, Options::default())
+        .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
+    let (mut told, mut passed) = (0, 0);
+    let mut tell = |world: &World| {
+        for event in world.events(operator).iter().skip(told) {
+            sinks.take(event.clone());
+        }
+        told = world.events(operator).len();
+    };
+    while world.report(operator).is_none() && passed < LONGEST_MS {
+        world.go_for(STEP_MS);
+        passed += STEP_MS;
+        tell(world);
+        if is_watched {
+            thread::sleep(FRAME);
+        }
+    }
+    world.go();
+    tell(world);
+    sinks.finish();
+    Ok(world.report(operator).cloned())
 }

@@ -27,11 +27,21 @@ pub(crate) struct Sinks {
     worker: JoinHandle<Vec<Diagnostic>>,
 }
 
+/// What becomes of events when they were shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// They go into the history.
+    History,
+    /// Nothing: what they tell did not happen.
+    Nothing,
+}
+
 impl Sinks {
     /// For a plan, with what its hosts are; what is printed follows the printer's format.
     pub(crate) fn start(
         plan: &Plan,
         groups: &BTreeMap<String, &'static str>,
+        keeping: Keeping,
         printer: &mut Printer,
     ) -> Result<Self, Failure> {
         printer.out().flush()?;
@@ -49,7 +59,8 @@ impl Sinks {
             Screen::Lines(Lines::default())
         };
         let (events, incoming) = channel();
-        let worker = thread::Builder::new().name("events".into()).spawn(move || work(screen, &incoming))?;
+        let worker =
+            thread::Builder::new().name("events".into()).spawn(move || work(screen, keeping, &incoming))?;
         Ok(Self { events, worker })
     }
 
@@ -75,9 +86,10 @@ enum Screen {
     Json,
 }
 
-fn work(mut screen: Screen, incoming: &Receiver<Event>) -> Vec<Diagnostic> {
+fn work(mut screen: Screen, keeping: Keeping, incoming: &Receiver<Event>) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let mut history = match open_history() {
+    let opened = if keeping == Keeping::History { open_history() } else { Ok(None) };
+    let mut history = match opened {
         Ok(history) => history,
         Err(problem) => {
             problems.push(*problem);

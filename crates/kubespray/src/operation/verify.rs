@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::{duration, list};
-use kubespray_planner::components::{ASSERTIONS, NamedAssertion, Site as Known, assertion_of};
+use kubespray_planner::components::{ASSERTIONS, NamedAssertion, assertion_of};
 use kubespray_planner::{ClockSample, Selection, Wishes, best_clock, operations, select};
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
@@ -132,8 +132,9 @@ pub(crate) fn verify(
         Some(limit) => Some(learnt.reach.site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
         None => None,
     };
-    let known = Known { spec: &learnt.spec, facts: &learnt.facts, live: &learnt.live };
-    let wishes = operations::verify(&known, &learnt.manifests).map_err(|refusals| unplannable(&refusals))?;
+    let known = &learnt.known;
+    let wishes =
+        operations::verify(&known.site(), &known.manifests).map_err(|refusals| unplannable(&refusals))?;
     let mut wishes = select(wishes, &Selection { hosts: limit.clone(), ..Selection::default() });
     wishes.steps.retain(|step| {
         let named = assertion_of(step);
@@ -301,7 +302,8 @@ fn judge(verdict: &mut Verdict, state: Option<&Result<State, HostFailure>>) {
 
 /// Whether anything would change. Checks among the steps say nothing: they are asked by themselves.
 fn drifted(learnt: Learnt, mut verdict: Verdict) -> Verdict {
-    let planned = learnt.wishes().and_then(|wishes| learnt.wanted(wishes)).and_then(super::Wanted::plan);
+    let planned =
+        learnt.known.wishes().and_then(|wishes| learnt.wanted(wishes)).and_then(super::Wanted::plan);
     match planned {
         Err(failure) => {
             let mut problems = failure.diagnostics.iter().map(|problem| match &problem.host {

@@ -7,14 +7,13 @@
 //! beside it (NODE-062).
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use kubespray_resource::{Check, Disruption, Mode, Module, Probe, Step, Sysctl, Unit};
+use kubespray_resource::{Assertion, Check, Disruption, Mode, Module, Probe, Step, Sysctl, Unit};
 use kubespray_spec::JsonMap;
 use kubespray_spec::choices::{CgroupDriver, CloudProvider, ContainerManager, ProxyMode};
 use serde_json::{Map, Value, json};
 
-use super::{Chain, Host, directory, downloads, enabled, file, restarts, yaml};
+use super::{Chain, Host, directory, downloads, enabled, file, load_balancer, restarts, verify, yaml};
 
 /// The kubelet's unit.
 pub(crate) const UNIT: &str = "kubelet.service";
@@ -97,16 +96,11 @@ fn is_well(chain: &mut Chain<'_>, name: &str) {
     if kubelet.kubelet_healthz_port == 0 {
         return;
     }
-    let address = match kubelet.kubelet_healthz_bind_address {
-        IpAddr::V4(any) if any.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(any) if any.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        address => address,
-    };
-    let url = format!("http://{}/healthz", SocketAddr::new(address, kubelet.kubelet_healthz_port));
-    let words = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "5", &url];
+    let address = verify::reachable(kubelet.kubelet_healthz_bind_address);
+    let url = format!("http://{}/healthz", load_balancer::with_port(&address, kubelet.kubelet_healthz_port));
     let check = Check {
         name: "the kubelet is well".into(),
-        probe: Probe::Command { argv: words.iter().map(ToString::to_string).collect(), prints: "ok".into() },
+        probe: Probe::Cluster(Assertion::Answers(url)),
         timeout_s: WELL_S,
         interval_ms: 500,
     };

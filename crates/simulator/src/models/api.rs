@@ -102,6 +102,12 @@ pub(crate) fn http(host: &SimHost, request: &HttpRequest<'_>) -> Result<HttpResp
     let Some((_, name, port, rest)) = kubernetes::split(request.url) else {
         return Err(unreachable("no URL"));
     };
+    if port == super::KUBELET_HEALTH {
+        if !super::connects(host, &format!("{name}:{port}")) {
+            return Err(unreachable("connection refused"));
+        }
+        return Ok(HttpResponse { status: 200, retry_after_s: None, body: b"ok".to_vec() });
+    }
     let server = kubernetes::server(host, &name, port).map_err(|why| unreachable(&why))?;
     let identity = request.identity;
     if !identity.insecure && identity.authorities.trim() != server.authority.trim() {

@@ -156,6 +156,9 @@ impl Viewer {
     }
 }
 
+/// Where a kubelet says whether it is well.
+pub(crate) const KUBELET_HEALTH: u16 = 10248;
+
 /// Whether something listens at a port of a host.
 fn listens(inner: &Inner, port: u16, now: u64) -> bool {
     match port {
@@ -163,7 +166,7 @@ fn listens(inner: &Inner, port: u16, now: u64) -> bool {
         2379 | 2380 => is_active(inner, "etcd.service"),
         2383 | 2382 => is_active(inner, "etcd-events.service"),
         6443 => kubernetes::runs_control_plane(inner, now) || kubernetes::runs_proxy(inner),
-        10250 | 10248 => kubernetes::runs_kubelet(inner),
+        10250 | KUBELET_HEALTH => kubernetes::runs_kubelet(inner),
         _ => false,
     }
 }

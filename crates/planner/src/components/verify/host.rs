@@ -50,7 +50,7 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
 
 /// Where the host itself reaches what is bound to an address. What is bound to all of IPv6 is bound to all of IPv4, too,
 /// and hosts may have no IPv6.
-fn reachable(bound: IpAddr) -> IpAddr {
+pub(in super::super) fn reachable(bound: IpAddr) -> IpAddr {
     if bound.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { bound }
 }
 

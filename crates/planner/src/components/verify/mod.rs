@@ -9,6 +9,8 @@ mod etcd;
 mod host;
 mod whole;
 
+pub(super) use host::reachable;
+
 use std::collections::BTreeMap;
 
 use kubespray_resource::{Assertion, Check, Probe, Step};

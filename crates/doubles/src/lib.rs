@@ -26,6 +26,8 @@ mod pki;
 mod scheduler;
 mod schema;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod yaml;
 

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-fn round(client: &Client) -> Result<(), String> {
+pub(crate) fn round(client: &Client) -> Result<(), String> {
     let waiting = client.list("/api/v1/pods?fieldSelector=spec.nodeName%3D")?;
     let waits = |pod: &&Value| {
         pod.pointer("/metadata/deletionTimestamp").is_none()

@@ -186,6 +186,26 @@ fn of_flags(flags: &Flags) -> Result<Manager, String> {
     })
 }
 
+#[cfg(test)]
+impl Manager {
+    /// One that gives nodes parts of `10.233.64.0/18`.
+    pub(crate) fn for_tests(client: Client, certificate: &str, key: &str) -> Self {
+        let pods = Cidr::parse("10.233.64.0/18").map(|range| (range, 24)).into_iter().collect();
+        let authority = Authority::read(certificate, key).unwrap();
+        let signing = Duration::from_hours(1);
+        Self { client, root: authority.pem.clone(), authority, signing, pods, grace_s: 40 }
+    }
+
+    /// Every controller once; the first problem.
+    pub(crate) fn all(&self) -> Result<(), String> {
+        let mut told = BTreeMap::new();
+        self.round(&mut told);
+        told.into_iter()
+            .find(|(_, problem)| !problem.is_empty())
+            .map_or(Ok(()), |(name, problem)| Err(format!("{name}: {problem}")))
+    }
+}
+
 impl Manager {
     /// Every controller once. What fails is told when it is something else than before.
     fn round(&self, told: &mut BTreeMap<&'static str, String>) {

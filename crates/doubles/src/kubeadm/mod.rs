@@ -477,3 +477,10 @@ fn tokens(flags: &Flags) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Lets hosts join with a token.
+#[cfg(test)]
+pub(crate) fn let_join(client: &Client, token: &str, server: &str, authority: &str) -> Result<(), String> {
+    let init = json!({"bootstrapTokens": [{"token": token, "ttl": "1h"}]});
+    objects::bootstrap_token(client, &Config { init, ..Config::default() }, server, authority)
+}

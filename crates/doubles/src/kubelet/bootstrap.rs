@@ -57,7 +57,7 @@ pub(super) fn ensure(kubeconfig: &str, bootstrap: &str, node: &str) -> Result<()
 }
 
 /// Asks for a certificate and waits for it; tells it with its key.
-pub(super) fn certificate(
+pub(crate) fn certificate(
     client: &Client,
     wish: &Leaf,
     signer: &str,

@@ -8,6 +8,9 @@ mod server;
 mod sources;
 mod volumes;
 
+#[cfg(test)]
+pub(crate) use bootstrap::certificate;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

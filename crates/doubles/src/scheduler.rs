@@ -18,7 +18,7 @@ const KNOWN: &str = "config pod-max-in-unschedulable-pods-duration write-config-
 
 const FILES: [&str; 4] = ["config", "kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"];
 
-const ROUND: Duration = Duration::from_millis(300);
+const ROUND: Duration = Duration::from_millis(500);
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

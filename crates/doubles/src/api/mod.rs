@@ -37,6 +37,8 @@ pub(crate) struct Api {
     /// The networks of services.
     services: Vec<Cidr>,
     version: String,
+    /// Roles and bindings as they were a moment ago.
+    rbac: rbac::Known,
 }
 
 /// What a request is about.

@@ -1,11 +1,18 @@
 //! Who may what: the objects of RBAC, and what nodes may (the Node authorizer with `NodeRestriction`).
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::auth::User;
 use super::kinds::{Kind, known};
 use super::status::Refusal;
 use super::{Api, Target};
+
+/// Roles and bindings by their keys, and when they were read.
+pub(super) type Known = std::sync::Mutex<Option<(Instant, Arc<BTreeMap<String, Value>>)>>;
 
 /// What is asked for.
 pub(crate) struct Attributes<'a> {
@@ -129,6 +136,9 @@ const BINDINGS: [(&str, &str, &str, &str); 10] = [
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
+/// How long roles and bindings may be old.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// The objects of RBAC that every cluster has.
 pub(crate) fn bootstrap_objects() -> Vec<Value> {
     let labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
@@ -214,7 +224,8 @@ impl Api {
     pub(super) fn authorize(&self, user: &User, asked: &Attributes<'_>) -> Result<(), Refusal> {
         if user.groups.contains("system:masters")
             || self.modes.iter().any(|mode| mode == "AlwaysAllow")
-            || (self.has_mode("RBAC") && self.rbac_allows(user, asked)?)
+            || (self.has_mode("RBAC") && self.rbac_allows(user, asked, true)?)
+            || (self.has_mode("RBAC") && self.rbac_allows(user, asked, false)?)
             || (self.has_mode("Node") && self.node_allows(user, asked)?)
         {
             return Ok(());
@@ -255,11 +266,33 @@ impl Api {
         Ok(items.into_iter().map(|item| item.value).collect())
     }
 
-    pub(super) fn rbac_allows(&self, user: &User, asked: &Attributes<'_>) -> Result<bool, Refusal> {
+    /// Roles and bindings. What a moment ago was allowed still is; before anything is refused they are read anew.
+    fn rbac_objects(&self, may_be_old: bool) -> Result<Arc<BTreeMap<String, Value>>, Refusal> {
+        let mut known = self.rbac.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, objects)) = known.as_ref()
+            && may_be_old
+            && at.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(objects));
+        }
+        let (items, _) = self.store.list(&format!("/registry/{RBAC}/")).map_err(Refusal::store)?;
+        let objects = Arc::new(items.into_iter().map(|item| (item.key, item.value)).collect());
+        *known = Some((Instant::now(), Arc::clone(&objects)));
+        Ok(objects)
+    }
+
+    fn rbac_allows(&self, user: &User, asked: &Attributes<'_>, may_be_old: bool) -> Result<bool, Refusal> {
+        let objects = self.rbac_objects(may_be_old)?;
         let namespace = asked.target.map_or("", |target| target.namespace.as_str());
-        let mut bindings = self.all_of("ClusterRoleBinding", "")?;
+        let below = |kind: &str, namespace: &str| {
+            let folder = known(kind).map(|kind| kind.folder()).unwrap_or_default();
+            let folder = if namespace.is_empty() { folder } else { format!("{folder}{namespace}/") };
+            let found = objects.range(folder.clone()..).take_while(|(key, _)| key.starts_with(&folder));
+            found.map(|(_, object)| object).collect::<Vec<_>>()
+        };
+        let mut bindings = below("ClusterRoleBinding", "");
         if !namespace.is_empty() {
-            bindings.extend(self.all_of("RoleBinding", namespace)?);
+            bindings.extend(below("RoleBinding", namespace));
         }
         for binding in bindings {
             let subjects = binding["subjects"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -271,9 +304,8 @@ impl Api {
                 Some("ClusterRole") => known("ClusterRole").map(|kind| kind.key("", name)),
                 _ => known("Role").map(|kind| kind.key(namespace, name)),
             };
-            let role = role.map(|key| self.store.get(&key)).transpose().map_err(Refusal::store)?.flatten();
-            let Some(role) = role else { continue };
-            let rules = role.value["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let Some(role) = role.and_then(|key| objects.get(&key)) else { continue };
+            let rules = role["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
             if rules.iter().any(|rule| allows(rule, asked)) {
                 return Ok(true);
             }

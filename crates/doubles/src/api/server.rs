@@ -140,6 +140,7 @@ pub(crate) fn in_memory(
         modes: vec!["Node".into(), "RBAC".into()],
         services: Cidr::list("10.233.0.0/18")?,
         version: crate::version(),
+        rbac: super::rbac::Known::default(),
     });
     objects_of_all(&api, Some("10.233.0.1"), 6443)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
@@ -275,6 +276,7 @@ fn of_flags(flags: &Flags) -> Result<Api, String> {
         modes: if modes.is_empty() { vec!["Node".into(), "RBAC".into()] } else { modes },
         services: Cidr::list(flags.text("service-cluster-ip-range"))?,
         version: crate::version(),
+        rbac: super::rbac::Known::default(),
     })
 }
 

@@ -63,7 +63,7 @@ const DURATIONS: [&str; 6] = [
 ];
 
 /// How often everything is looked at.
-const ROUND: Duration = Duration::from_millis(500);
+const ROUND: Duration = Duration::from_millis(800);
 
 /// What all controllers know.
 pub(crate) struct Manager {

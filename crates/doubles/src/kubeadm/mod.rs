@@ -6,6 +6,8 @@ mod join;
 mod manifests;
 mod objects;
 mod preflight;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 pub(crate) use preflight::minor;

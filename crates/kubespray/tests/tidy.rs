@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kubespray-catalog", &["diagnostics", "value", "yaml"]),
     ("kubespray-resource", &[]),
     ("kubespray-lab", &[]),
+    ("kubespray-doubles", &["value", "yaml"]),
     ("kubespray-node", &["resource"]),
     ("kubespray-transport", &["resource"]),
     ("kubespray-planner", &["diagnostics", "resource", "spec"]),
@@ -31,9 +32,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Those that may wait, connect and start things.
-const ABOVE_THE_PLANNER: [&str; 7] = [
+const ABOVE_THE_PLANNER: [&str; 8] = [
     "kubespray-bundle",
     "kubespray-controller",
+    "kubespray-doubles",
     "kubespray-interface",
     "kubespray-lab",
     "kubespray-node",

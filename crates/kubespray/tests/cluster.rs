@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
+use support::site::Programs;
 use support::{has, kubespray, left_out, sh, site, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
@@ -21,8 +22,11 @@ fn ready(lab: &Lab, host: &str) -> Vec<String> {
 
 #[test]
 fn lab_a_cluster_is_made_once() {
-    let Some(programs) = site::programs().filter(|_| !left_out()) else { return };
-    let supply = Supply::make(&programs).unwrap();
+    if left_out() {
+        return;
+    }
+    let programs = Programs::at_hand();
+    let supply = Supply::make(&programs.folders()).unwrap();
     let lab = Lab::up(&LabOptions { name: "cluster".into(), hosts: 3 }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -66,8 +70,11 @@ fn write_small_inventory(lab: &Lab, folder: &Path) {
 
 #[test]
 fn lab_workers_reach_the_control_plane_through_their_proxies() {
-    let Some(programs) = site::programs().filter(|_| !left_out()) else { return };
-    let supply = Supply::make(&programs).unwrap();
+    if left_out() {
+        return;
+    }
+    let programs = Programs::at_hand();
+    let supply = Supply::make(&programs.folders()).unwrap();
     let lab = Lab::up(&LabOptions { name: "small".into(), hosts: 4 }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -3,20 +3,73 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kubespray_bundle::{FileEntry, Options, Server, Store, serve};
 use kubespray_lab::{Lab, NETWORK_MANIFEST, Site, Supply};
 use kubespray_resource::Digest;
 use serde_json::Value as Json;
+use tempfile::TempDir;
 
-/// Folders of Kubernetes' programs; tests that need them are left out without.
-pub fn programs() -> Option<Vec<PathBuf>> {
-    let Some(folders) = std::env::var_os("KUBESPRAY_LAB_BINARIES") else {
-        eprintln!("left out: KUBESPRAY_LAB_BINARIES names no folder of Kubernetes' programs");
-        return None;
-    };
-    Some(std::env::split_paths(&folders).collect())
+/// Programs of Kubernetes for hosts: real ones where `KUBESPRAY_LAB_BINARIES` names folders of them, else doubles.
+pub enum Programs {
+    Real(Vec<PathBuf>),
+    Doubles(TempDir),
+}
+
+impl Programs {
+    pub fn at_hand() -> Self {
+        match std::env::var_os("KUBESPRAY_LAB_BINARIES") {
+            Some(folders) => Self::Real(std::env::split_paths(&folders).collect()),
+            None => Self::Doubles(doubles(DOUBLED_VERSION)),
+        }
+    }
+
+    pub fn folders(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Real(folders) => folders.clone(),
+            Self::Doubles(folder) => vec![folder.path().to_owned()],
+        }
+    }
+}
+
+/// What doubles say that they are.
+const DOUBLED_VERSION: &str = "v1.36.2";
+
+/// What the program of doubles can be.
+const DOUBLED: [&str; 11] = [
+    "coredns",
+    "crictl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+    "nerdctl",
+    "pause",
+];
+
+/// A folder with the doubles, each under the name of the program that it stands for.
+fn doubles(version: &str) -> TempDir {
+    let program = Path::new(env!("CARGO_BIN_EXE_kubespray")).with_file_name("kubespray-doubles");
+    assert!(program.exists(), "there is no `{}`: cargo build -p kubespray-doubles", program.display());
+    let folder = tempfile::tempdir().unwrap();
+    // What debuggers need is most of it, and hosts fetch it many times.
+    let bare = folder.path().join("bare");
+    let stripped = Command::new("strip").arg("-o").arg(&bare).arg(&program).status();
+    assert!(stripped.is_ok_and(|status| status.success()), "strip: apt-get install binutils");
+    let stamped = kubespray_doubles::stamp(&fs::read(&bare).unwrap(), version);
+    fs::remove_file(bare).unwrap();
+    for name in DOUBLED {
+        let path = folder.path().join(name);
+        fs::write(&path, &stamped).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
 }
 
 /// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.

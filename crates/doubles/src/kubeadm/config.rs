@@ -44,6 +44,9 @@ fn or<'v>(value: &'v Value, pointer: &str, default: &'v str) -> &'v str {
     }
 }
 
+/// kubeadm's own, of 1.36.
+const PAUSE: &str = "3.10.2";
+
 impl Config {
     /// Reads all documents of a file.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
@@ -252,6 +255,11 @@ impl Config {
     pub(crate) fn image(&self, component: &str) -> String {
         let repository = or(&self.cluster, "/imageRepository", "registry.k8s.io");
         format!("{repository}/{component}:{}", self.kubernetes_version())
+    }
+
+    /// The image of a pod's own process.
+    pub(crate) fn pause(&self) -> String {
+        format!("{}/pause:{PAUSE}", or(&self.cluster, "/imageRepository", "registry.k8s.io"))
     }
 
     pub(crate) fn patches(&self) -> &str {

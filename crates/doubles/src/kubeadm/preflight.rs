@@ -236,6 +236,7 @@ pub(crate) fn images(config: &Config) -> Vec<String> {
     let mut out: Vec<String> =
         super::manifests::COMPONENTS.iter().map(|component| config.image(component)).collect();
     out.push(config.image("kube-proxy"));
+    out.push(config.pause());
     out
 }
 

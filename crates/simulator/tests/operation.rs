@@ -268,6 +268,8 @@ struct Case {
     /// How long it takes, in milliseconds.
     took_ms: u64,
     end: BTreeSet<String>,
+    /// How many effects it has on each host.
+    effects: Vec<(String, u64)>,
 }
 
 impl Case {
@@ -291,7 +293,10 @@ impl Case {
         assert_eq!(world.violations(), []);
         let took_ms = world.now_ms() - began;
         let (acts, end) = (world.acts(operator), portrait(&world));
-        Self { operation, before, plan, wanted, acts, took_ms, end }
+        let hosts = world.hosts().zip(before.hosts());
+        let effects = hosts.map(|((name, host), (_, was))| (name.to_owned(), host.effects() - was.effects()));
+        let effects = effects.collect();
+        Self { operation, before, plan, wanted, acts, took_ms, end, effects }
     }
 
     fn begin(&self, world: &mut World) -> usize {
@@ -306,6 +311,22 @@ impl Case {
         let operator = self.begin(&mut world);
         world.kill_before_act(operator, act);
         world.go();
+        go_on(&self.operation, &mut world, &what);
+        assert_eq!(differences(&world, &self.end), Vec::<String>::new(), "{what}");
+    }
+
+    /// The helper of a host is killed before an effect; the run goes on by itself.
+    fn kill_helper(&self, seed: u64) {
+        let mut random = Random::new(seed, "helpers");
+        let (host, count) = self.effects[random.below(self.effects.len() as u64) as usize].clone();
+        let before_effect = 1 + random.below(count);
+        let what = format!("effect {before_effect} of {host}");
+        let mut world = self.before.copy(seed);
+        world.befall(Fault::KillHelper { host, before_effect });
+        let operator = self.begin(&mut world);
+        world.go();
+        let report = world.report(operator).unwrap();
+        assert_eq!(report.ending, Ending::Done, "{what}: {:#?}", report.failures);
         go_on(&self.operation, &mut world, &what);
         assert_eq!(differences(&world, &self.end), Vec::<String>::new(), "{what}");
     }
@@ -391,6 +412,12 @@ fn the_controller_is_killed_while_a_cluster_is_made() {
 #[test]
 fn the_controller_is_killed_while_a_cluster_is_changed() {
     kill_by_seeds(&changed());
+}
+
+#[test]
+fn helpers_are_killed_while_a_cluster_is_made() {
+    let case = fresh();
+    seeds(8).for_each(|seed| case.kill_helper(seed));
 }
 
 #[test]
@@ -569,17 +596,17 @@ fn a_changed_variable_changes_what_it_must() {
         ("additional_sysctl: [{name: vm.swappiness, value: 10}]", "preinstall/sysctl-vm.swappiness", ""),
         (
             "kubelet_max_pods: 90",
-            "kubelet/configuration kubelet/kubelet.service kubelet/running control-plane/ready",
+            "kubelet/configuration kubelet/kubelet.service kubelet/well kubelet/running kubelet/running-well control-plane/ready",
             "",
         ),
         (
             "kube_apiserver_request_timeout: 2m0s",
-            "control-plane/kubeadm-config control-plane/manifests control-plane/ready",
+            "control-plane/kubeadm-config control-plane/manifests kubelet/running-well control-plane/ready",
             "control-plane/upload-config",
         ),
         (
             "supplementary_addresses_in_ssl_keys: [api.example]",
-            "control-plane/kubeadm-config control-plane/certificate-names control-plane/manifests control-plane/ready",
+            "control-plane/kubeadm-config control-plane/certificate-names control-plane/manifests kubelet/running-well control-plane/ready",
             "control-plane/upload-config",
         ),
         (

@@ -13,7 +13,7 @@ pub(crate) struct Flags {
 /// Flags that have no value behind a space.
 const SWITCHES: &str = "yes force upload-certs dry-run help print-join-command skip-token-print control-plane allow-missing-template-keys \
     server-side force-conflicts ignore-not-found all quiet no-trunc digests all-namespaces q f o-none dry-run-none watch recursive no-headers \
-    force-cleanup etcd-upgrade certificate-renewal allow-experimental-upgrades print-manifest discovery-token-unsafe-skip-ca-verification version tty interactive";
+    force-cleanup etcd-upgrade certificate-renewal allow-experimental-upgrades print-manifest discovery-token-unsafe-skip-ca-verification version tty interactive client";
 
 impl Flags {
     /// Reads arguments; `known` names the flags with spaces between them, short ones with their long name: `o=output`.

@@ -39,6 +39,7 @@ fn lab_a_cluster_is_made_once() {
     let first = cluster(&["cluster"]);
     eprintln!("a cluster of three bare hosts: {:?}", began.elapsed());
     has(&first, 0, "done: 3 hosts changed");
+    has(&first, 0, "the cluster works: ");
     assert!(!first.out.contains(LOCKED_PASSWORD) && !first.err.contains(LOCKED_PASSWORD));
     assert_eq!(ready(&lab, "cluster1"), ["cluster1", "cluster2", "cluster3"]);
     // Names of the cluster, through the pods of one host, from all others.

@@ -3,6 +3,7 @@
 mod admission;
 mod auth;
 pub(crate) mod kinds;
+mod logs;
 mod parts;
 mod rbac;
 pub(crate) mod server;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cidr::Cidr;
 use crate::net::server::{Answer, Request};
+use crate::net::tls::Identity;
 use crate::store::{Item, Store};
 use crate::{clock, fields, schema, yaml};
 use auth::{Authentication, User};
@@ -34,6 +36,8 @@ pub(crate) struct Api {
     account_key: Option<rcgen::KeyPair>,
     /// `Node`, `RBAC` …
     modes: Vec<String>,
+    /// Who it is to kubelets.
+    to_kubelets: Option<Identity>,
     /// The networks of services.
     services: Vec<Cidr>,
     version: String,
@@ -123,7 +127,11 @@ impl Api {
             }
         };
         self.authorize(&user, &Attributes { verb, target: Some(&target), path })?;
-        Self::checked_query(request)?;
+        let is_log = verb == "get" && target.part == "log" && target.kind.kind == "Pod";
+        Self::checked_query(request, if is_log { &logs::QUERY } else { &[] })?;
+        if is_log {
+            return self.log(request, &target);
+        }
         if verb == "watch" {
             return self.watch(request, &target);
         }
@@ -143,7 +151,7 @@ impl Api {
     }
 
     /// Queries that nobody knows are mistakes.
-    fn checked_query(request: &Request) -> Result<()> {
+    fn checked_query(request: &Request, also: &[&str]) -> Result<()> {
         const KNOWN: [&str; 17] = [
             "allowWatchBookmarks",
             "continue",
@@ -163,7 +171,8 @@ impl Api {
             "timeoutSeconds",
             "watch",
         ];
-        match request.query.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        let is_unknown = |key: &&String| !KNOWN.contains(&key.as_str()) && !also.contains(&key.as_str());
+        match request.query.keys().find(is_unknown) {
             Some(key) => Err(Refusal::bad(format!("unknown query parameter \"{key}\""))),
             None if !["", "All"].contains(&request.query("dryRun")) => Err(Refusal::bad("invalid dryRun")),
             None => Ok(()),

@@ -138,6 +138,7 @@ pub(crate) fn in_memory(
         },
         account_key: Some(account),
         modes: vec!["Node".into(), "RBAC".into()],
+        to_kubelets: None,
         services: Cidr::list("10.233.0.0/18")?,
         version: crate::version(),
         rbac: super::rbac::Known::default(),
@@ -273,6 +274,12 @@ fn of_flags(flags: &Flags) -> Result<Api, String> {
             issuer: flags.text("service-account-issuer").to_owned(),
         },
         account_key: Some(pki::read_key(flags.text("service-account-signing-key-file"))?),
+        to_kubelets: match (read("kubelet-client-certificate")?, read("kubelet-client-key")?) {
+            (Some(certificate), Some(key)) => {
+                Some(Identity { authority: None, pair: Some((certificate, key)) })
+            }
+            _ => None,
+        },
         modes: if modes.is_empty() { vec!["Node".into(), "RBAC".into()] } else { modes },
         services: Cidr::list(flags.text("service-cluster-ip-range"))?,
         version: crate::version(),

@@ -21,6 +21,13 @@ pub(crate) struct Operation {
     pub(crate) skip_tags: Vec<String>,
 }
 
+impl Operation {
+    /// Whether all steps of all hosts are meant.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.common.limit.is_none() && self.tags.is_empty() && self.skip_tags.is_empty()
+    }
+}
+
 /// Imagined hosts.
 #[derive(Debug, Args)]
 pub(crate) struct Simulation {
@@ -60,6 +67,9 @@ pub(crate) struct Resources {
 
 #[derive(Debug, Args)]
 pub(crate) struct Cluster {
+    /// Do not assert at the end of a run that the cluster works, as `kubespray verify` does
+    #[arg(long, help_heading = "Run")]
+    pub(crate) no_verify: bool,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

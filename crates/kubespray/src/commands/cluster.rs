@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::arguments::operations::Cluster;
+use crate::commands::verify;
 use crate::failure::Failure;
 use crate::operation;
 use crate::printer::Printer;
@@ -11,5 +12,10 @@ pub(crate) fn run(options: &Cluster, printer: &mut Printer) -> Result<ExitCode, 
     if let Some(scenario) = &options.simulation.simulate {
         return operation::simulate_cluster(&options.operation, scenario.as_deref(), printer);
     }
-    operation::run(operation::cluster(&options.operation)?, &options.running, printer)
+    let ran = operation::run(operation::cluster(&options.operation)?, &options.running, printer)?;
+    // A part of the work leaves a part of a cluster; what changed nothing was looked at just now.
+    if !ran.changed || options.no_verify || !options.operation.is_whole() {
+        return Ok(ran.code);
+    }
+    verify::after(ran.reach, &options.operation.common, printer)
 }

@@ -12,5 +12,5 @@ pub(crate) fn run(options: &Resources, printer: &mut Printer) -> Result<ExitCode
     if let Some(scenario) = &options.simulation.simulate {
         return operation::simulate(wanted, scenario.as_deref(), printer);
     }
-    operation::run(wanted, &options.running, printer)
+    Ok(operation::run(wanted, &options.running, printer)?.code)
 }

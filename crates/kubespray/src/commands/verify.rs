@@ -7,24 +7,49 @@ use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plural;
 use serde_json::json;
 
+use crate::arguments::Common;
 use crate::arguments::operations::Verify;
 use crate::failure::{FOUND_ERRORS, Failure};
-use crate::operation::{self, Asked, Verdict};
+use crate::operation::{self, Asked, Reach, Verdict};
 use crate::printer::Printer;
 
 pub(crate) fn run(options: &Verify, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let asked = Asked::new(&options.assertions)?;
+    report(printer, None, |tell| operation::verify(options, &asked, tell))
+}
+
+/// Behind a run: everything, over the hosts that it reached.
+pub(super) fn after(reach: Reach, common: &Common, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    let asked = Asked::new(&[])?;
+    report(printer, Some("verified"), |tell| operation::verify_after(reach, common, &asked, tell))
+}
+
+type Found = Result<(Vec<Verdict>, Vec<Diagnostic>), Failure>;
+
+/// As JSON it is one document, or an event behind those of a run.
+fn report(
+    printer: &mut Printer,
+    event: Option<&str>,
+    verify: impl FnOnce(&mut dyn FnMut(&str)) -> Found,
+) -> Result<ExitCode, Failure> {
     let is_json = printer.is_json();
     let mut tell = |line: &str| {
         if !is_json {
             printer.line_now(line);
         }
     };
-    let (verdicts, warnings) = operation::verify(options, &asked, &mut tell)?;
+    let (verdicts, warnings) = verify(&mut tell)?;
     printer.warnings(&warnings, false);
     let failed = verdicts.iter().filter(|verdict| !verdict.holds).count();
     if printer.is_json() {
-        printer.json(&json!({"works": failed == 0, "failed": failed, "assertions": verdicts}));
+        let mut found = json!({"works": failed == 0, "failed": failed, "assertions": verdicts});
+        match (event, found.as_object_mut()) {
+            (Some(event), Some(object)) => {
+                object.insert("event".to_owned(), event.into());
+                printer.json_line(&found);
+            }
+            _ => printer.json(&found),
+        }
     } else {
         for line in held(&verdicts) {
             printer.line(line);

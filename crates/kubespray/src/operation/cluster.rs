@@ -58,16 +58,25 @@ pub(super) fn learn(
     connection: &Connection,
     answering: Answering,
 ) -> Result<Learnt, Failure> {
+    learn_from(reach(common, connection)?, common, answering)
+}
+
+/// The hosts of the cluster, where nothing is wrong with the inventory.
+fn reach(common: &Common, connection: &Connection) -> Result<Reach, Failure> {
     let mut site = Site::load(common, Groups::Kubespray)?;
     site.warnings =
         refuse_errors(site.problems(&site.variables(kubespray_variables::UnknownFacts::Pending)))?;
     let hosts = hosts(&site);
+    Reach::new(site, &hosts, common, connection)
+}
+
+/// The same over hosts that were reached before.
+pub(super) fn learn_from(mut reach: Reach, common: &Common, answering: Answering) -> Result<Learnt, Failure> {
     let limit = match (&common.limit, answering) {
         (_, Answering::Any) => Some(BTreeSet::new()),
-        (Some(limit), _) => Some(site.hosts(Some(limit))?.into_iter().collect()),
+        (Some(limit), _) => Some(reach.site.hosts(Some(limit))?.into_iter().collect()),
         (None, _) => None,
     };
-    let mut reach = Reach::new(site, &hosts, common, connection)?;
     let facts = ask_facts(&mut reach, limit.as_ref())?;
     reach.site.learn(&facts);
     let variables = reach.variables();

@@ -34,19 +34,20 @@ pub(crate) enum Start {
 
 /// Runs a plan to its end and reports.
 pub(crate) fn execute(
-    planned: Planned,
+    planned: &Planned,
     start: Start,
     running: &Running,
     printer: &mut Printer,
 ) -> Result<ExitCode, Failure> {
-    let Planned { mut plan, secrets, reach } = planned;
+    let Planned { plan, secrets, reach } = planned;
+    let mut plan = plan.clone();
     plan.policy.forks = reach.forks;
     if let Some(budget) = running.failure_budget {
         plan.policy.failure_budget = budget;
     }
     let resume = matches!(&start, Start::Resume(_));
     if running.break_lock {
-        break_locks(&plan, &reach, printer)?;
+        break_locks(&plan, reach, printer)?;
     }
     let now_ms = now_ms();
     let holder = match start {
@@ -59,10 +60,10 @@ pub(crate) fn execute(
         Start::Resume(holder) => Holder { owner: owner(), ..holder },
     };
     let files = cache::fill(&plan, printer)?;
-    keep(&secrets, &reach.variables())?;
+    keep(secrets, &reach.variables())?;
     let sinks = Sinks::start(&plan, &reach.groups(), Keeping::History, printer)?;
     let options = Options { resume };
-    let (mut run, first) = Run::new(plan, holder, secrets, options, now_ms)
+    let (mut run, first) = Run::new(plan, holder, secrets.clone(), options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
     let signals = signals()?;
     let report = drive(&mut run, first, &reach.transport, &reach.targets, &files, signals, &mut |event| {
@@ -147,7 +148,7 @@ pub(crate) fn resume(
     let steps = || record.plan.steps.iter().map(|planned| &planned.step);
     let standing = standing(&reach, steps(), Standing::All)?;
     let secrets = secrets_of(steps(), &reach.variables(), &standing)?;
-    execute(Planned { plan: record.plan, secrets, reach }, Start::Resume(record.holder), running, printer)
+    execute(&Planned { plan: record.plan, secrets, reach }, Start::Resume(record.holder), running, printer)
 }
 
 /// The record of a run; where none is named, of the one that holds a lock, else of the one that began last.

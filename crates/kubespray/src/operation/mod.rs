@@ -37,7 +37,7 @@ pub(crate) use simulated::{
 };
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
-pub(crate) use verify::{Asked, Verdict, verify};
+pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 
 use crate::arguments::operations::Running;
 use crate::arguments::{Common, Connection, operations as arguments};
@@ -139,8 +139,16 @@ impl Wanted {
     }
 }
 
+/// How a run that was wanted ended.
+pub(crate) struct Ran {
+    pub(crate) code: ExitCode,
+    /// Whether anything was done, and all of it.
+    pub(crate) changed: bool,
+    pub(crate) reach: Reach,
+}
+
 /// Looks, plans and does; where nothing differs no run is begun.
-pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<ExitCode, Failure> {
+pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
     let planned = wanted.plan()?;
     if planned.plan.is_empty() {
@@ -151,9 +159,10 @@ pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> R
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach });
     }
-    execute(planned, Start::New, running, printer)
+    let code = execute(&planned, Start::New, running, printer)?;
+    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach })
 }
 
 /// `kubespray resources`: the wishes are those of a document.

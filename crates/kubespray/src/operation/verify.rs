@@ -13,8 +13,8 @@ use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
 use serde::Serialize;
 
 use super::Reach;
-use super::cluster::{Answering, Learnt, learn, unplannable};
-use crate::arguments::operations as arguments;
+use super::cluster::{Answering, Learnt, learn, learn_from, unplannable};
+use crate::arguments::{Common, operations as arguments};
 use crate::failure::Failure;
 use crate::fleet;
 
@@ -128,7 +128,27 @@ pub(crate) fn verify(
     tell: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
     let learnt = learn(&options.common, &options.connection, Answering::Any)?;
-    let limit = match &options.common.limit {
+    assert_known(learnt, &options.common, options.wait, asked, tell)
+}
+
+/// The same behind a run, over the hosts that it reached.
+pub(crate) fn verify_after(
+    reach: Reach,
+    common: &Common,
+    asked: &Asked,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
+    assert_known(learn_from(reach, common, Answering::Any)?, common, None, asked, tell)
+}
+
+fn assert_known(
+    learnt: Learnt,
+    common: &Common,
+    wait: Option<u64>,
+    asked: &Asked,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
+    let limit = match &common.limit {
         Some(limit) => Some(learnt.reach.site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
         None => None,
     };
@@ -143,7 +163,7 @@ pub(crate) fn verify(
     });
     let is_meant = |host: &str| limit.as_ref().is_none_or(|hosts| hosts.contains(host));
     let mut verdicts = of_hosts(&learnt, asked, &is_meant);
-    verdicts.extend(assert_all(&learnt.reach, &wishes, options.wait.map(Duration::from_secs), tell));
+    verdicts.extend(assert_all(&learnt.reach, &wishes, wait.map(Duration::from_secs), tell));
     let [.., drift] = &OWN;
     let warnings = learnt.reach.site.warnings.clone();
     if asked.has(drift.name, drift.ids) && limit.is_none() {

@@ -26,7 +26,9 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     resolver_preference(chain);
     kernel_parameters(chain);
     if host.settings().dns.enable_nodelocaldns {
-        let module = Module { name: "dummy".into(), file: None, may_be_missing: true };
+        // PRE-080 does not keep it: after a reboot it would be missing until the next run.
+        let file = Some("/etc/modules-load.d/kubespray-dummy.conf".to_owned());
+        let module = Module { name: "dummy".into(), file, may_be_missing: true };
         chain.add("module-dummy", module);
     }
     if host.settings().system.disable_fapolicyd {

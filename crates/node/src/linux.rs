@@ -14,7 +14,7 @@ mod remove;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -233,22 +233,28 @@ impl Host for LinuxHost {
         let unreachable =
             |error: io::Error| HostError::Unreachable { what: what.clone(), why: words(&error) };
         let began = Instant::now();
-        let address = match address.parse() {
-            Ok(address) => address,
+        let addresses: Vec<SocketAddr> = match address.parse() {
+            Ok(address) => vec![address],
             Err(_) => {
                 let (name, port) = address.rsplit_once(':').unwrap_or((address, ""));
                 let port = port.parse().map_err(|_| HostError::Refused {
                     what: what.clone(),
                     why: "that is no `address:port`".into(),
                 })?;
-                let found = self.resolve(name)?;
-                (found, port).to_socket_addrs().map_err(unreachable)?.next().ok_or_else(|| {
-                    HostError::Unreachable { what: what.clone(), why: "it has no address".into() }
-                })?
+                self.addresses(name)?.into_iter().map(|address| SocketAddr::new(address, port)).collect()
             }
         };
-        TcpStream::connect_timeout(&address, timeout.max(Duration::from_millis(1))).map_err(unreachable)?;
-        Ok(began.elapsed())
+        let mut last = None;
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, timeout.max(Duration::from_millis(1))) {
+                Ok(_) => return Ok(began.elapsed()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or_else(
+            || HostError::Unreachable { what: what.clone(), why: "it has no address".into() },
+            unreachable,
+        ))
     }
 
     fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
@@ -339,12 +345,12 @@ impl LinuxHost {
         ))
     }
 
-    /// The address of a name as the host resolves it: `getent` knows its name services, which a static binary
-    /// cannot load.
-    fn resolve(&self, name: &str) -> Result<std::net::IpAddr, HostError> {
+    /// The addresses of a name as the host resolves it, the best first: `getent` knows its name services, which a
+    /// static binary cannot load. Whoever connects tries all: `localhost` is `::1` first, where a proxy may not listen.
+    fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, HostError> {
         let plain = name.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = plain.parse() {
-            return Ok(address);
+            return Ok(vec![address]);
         }
         let nobody = || HostError::Unreachable {
             what: format!("look up `{name}`"),
@@ -354,20 +360,20 @@ impl LinuxHost {
             return Err(nobody());
         }
         let spawn = Spawn { timeout: Duration::from_secs(30), ..Spawn::new(["getent", "ahosts", name]) };
-        match self.run(&spawn) {
-            Ok(output) => output
-                .stdout
-                .lines()
-                .find_map(|line| line.split_whitespace().next()?.parse().ok())
-                .ok_or_else(nobody),
-            Err(HostError::NoProgram(_)) => (name, 0)
-                .to_socket_addrs()
-                .ok()
-                .and_then(|mut addresses| addresses.next())
-                .map(|address| address.ip())
-                .ok_or_else(nobody),
-            Err(error) => Err(error),
-        }
+        let mut found: Vec<IpAddr> = match self.run(&spawn) {
+            Ok(output) => {
+                let words = output.stdout.lines().filter_map(|line| line.split_whitespace().next());
+                words.filter_map(|word| word.parse().ok()).collect()
+            }
+            Err(HostError::NoProgram(_)) => {
+                let known = (name, 0).to_socket_addrs().into_iter().flatten();
+                known.map(|address| address.ip()).collect()
+            }
+            Err(error) => return Err(error),
+        };
+        // Each stands there once for each kind of socket.
+        found.dedup();
+        if found.is_empty() { Err(nobody()) } else { Ok(found) }
     }
 }
 

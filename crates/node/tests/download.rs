@@ -145,6 +145,15 @@ fn a_part_that_cannot_be_continued_or_is_wrong_is_fetched_anew() {
 }
 
 #[test]
+fn all_addresses_of_a_name_are_tried() {
+    let (world, server) = (World::new(), serve());
+    world.state("names", "mirror ::1\nmirror 127.0.0.1\n");
+    let port = server.base.rsplit(':').next().unwrap();
+    let url = format!("http://mirror:{port}/ok");
+    world.converge(Download { urls: vec![url], ..server.download(&["ok"]) });
+}
+
+#[test]
 fn other_places_are_tried_in_their_order() {
     let (world, server) = (World::new(), serve());
     world.converge(server.download(&["none", "busy", "wrong", "ok"]));

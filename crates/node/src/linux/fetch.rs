@@ -42,6 +42,9 @@ impl Roots {
     }
 }
 
+/// Addresses of one server that are tried.
+const MOST_ADDRESSES: usize = 8;
+
 /// Looks names up as the host does.
 #[derive(Debug)]
 pub(super) struct HostResolver {
@@ -60,9 +63,12 @@ impl Resolver for HostResolver {
         let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
         let host = LinuxHost::at(self.root.clone(), self.folders.clone());
-        let address = host.resolve(name).map_err(|_| ureq::Error::HostNotFound)?;
+        let addresses = host.addresses(name).map_err(|_| ureq::Error::HostNotFound)?;
         let mut out = self.empty();
-        out.push(SocketAddr::new(address, port));
+        // More than a few are not tried in the time there is.
+        for address in addresses.into_iter().take(MOST_ADDRESSES) {
+            out.push(SocketAddr::new(address, port));
+        }
         Ok(out)
     }
 }

@@ -5,11 +5,14 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
+use rustix::process::Signal;
+use serde_json::Value as Json;
 use support::site::Programs;
-use support::{has, kubespray, left_out, sh, site, write_inventory};
+use support::{has, json, kubespray, left_out, sh, site, start, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
@@ -51,6 +54,71 @@ fn lab_a_cluster_is_made_once() {
     let began = Instant::now();
     has(&cluster(&["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
     eprintln!("a second run: {:?}", began.elapsed());
+}
+
+/// The steps that a plan would do, without checks.
+fn changes(plan: &Json) -> Vec<String> {
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let changed =
+        steps.filter(|planned| planned["changes"] == true && planned["resource"]["check"].is_null());
+    changed.map(|planned| planned["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn lab_a_cluster_is_finished_whatever_happens_and_takes_changes() {
+    if left_out() {
+        return;
+    }
+    let supply = Supply::make(&Programs::at_hand().folders()).unwrap();
+    let lab = Lab::up(&LabOptions { name: "rough".into(), hosts: 3 }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_inventory(&lab, folder, "lab");
+    let _server = site::served(&lab, &supply, folder);
+
+    // The controller is killed in every part of the work, once a control plane loses its power as well.
+    let mut run = start(folder, &lab, &["cluster"]);
+    for point in [
+        "containerd/containerd.service",
+        "etcd/running",
+        "control-plane/authority",
+        "rough2: changed control-plane/join",
+    ] {
+        run.until(point);
+        sleep(Duration::from_millis(700));
+        run.signal(Signal::KILL);
+        run.wait();
+        run = start(folder, &lab, &["runs", "resume"]);
+    }
+    lab.kill("rough3").unwrap();
+    lab.boot("rough3").unwrap();
+    has(&run.wait(), 0, "done: 3 hosts changed");
+    has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
+    has(&kubespray(folder, &lab, &["verify"]), 0, "the cluster works: ");
+
+    // A flag of the API server reaches all, one after the other, and nothing else is touched.
+    let flag = ["-e", "kube_apiserver_request_timeout=1m30s"];
+    let plan =
+        json(&kubespray(folder, &lab, &[&["plan", "cluster", "--output", "json"], &flag[..]].concat()));
+    let expected = ["rough1", "rough2", "rough3"].into_iter().flat_map(|host| {
+        let of_leader = (host == "rough1").then_some("upload-config");
+        ["kubeadm-config", "manifests"]
+            .into_iter()
+            .chain(of_leader)
+            .map(move |step| format!("{host}/control-plane/{step}"))
+    });
+    assert_eq!(changes(&plan), expected.collect::<Vec<_>>());
+    let changed = kubespray(folder, &lab, &[&["cluster"], &flag[..]].concat());
+    has(&changed, 0, "done: 3 hosts changed");
+    has(&changed, 0, "the cluster works: ");
+    for host in lab.hosts() {
+        sh(&lab, &host.name, "grep -q request-timeout=1m30s /etc/kubernetes/manifests/kube-apiserver.yaml");
+    }
+    has(
+        &kubespray(folder, &lab, &[&["cluster"], &flag[..]].concat()),
+        0,
+        "Nothing to do: 3 hosts as wished.",
+    );
 }
 
 /// One control plane, one host that is nothing but etcd, two workers.

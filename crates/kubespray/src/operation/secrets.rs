@@ -172,12 +172,16 @@ pub(crate) fn standing<'a>(
     which: Standing,
 ) -> Result<Secrets, Failure> {
     let mut asked: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
     for step in steps {
         let Resource::File(file) = &step.resource else { continue };
         let Content::Secret(template) = &file.content else { continue };
         let is_asked =
             |name: &str| name == ENCRYPTION || (which == Standing::All && name.starts_with(GENERATED));
-        if file.content.secret_names().into_iter().any(is_asked) {
+        let names: Vec<&str> =
+            file.content.secret_names().into_iter().filter(|name| is_asked(name)).collect();
+        if !names.is_empty() {
+            wanted.extend(names.into_iter().map(str::to_owned));
             asked.entry(&step.host).or_default().push((&file.path, template));
         }
     }
@@ -187,12 +191,12 @@ pub(crate) fn standing<'a>(
         files.map(|(path, _)| Ask::Read { path: (*path).to_owned(), limit: LONGEST }).collect()
     };
     let mut found = Secrets::default();
-    let mut problems = Vec::new();
+    let (mut problems, mut silent) = (Vec::new(), Vec::new());
     for (host, result) in fleet::ask(&reach.transport, &ways, reads) {
         let answered = match result {
             Ok(answered) => answered,
             Err(why) => {
-                problems.push(fleet::problem(&host, &why));
+                silent.push(fleet::problem(&host, &why));
                 continue;
             }
         };
@@ -217,6 +221,10 @@ pub(crate) fn standing<'a>(
                 found.extend(secrets);
             }
         }
+    }
+    // Who does not answer may hold what nobody else has; then nothing may be made in its place.
+    if wanted.iter().any(|name| found.get(name).is_err()) {
+        problems.append(&mut silent);
     }
     if problems.is_empty() { Ok(found) } else { Err(Failure { diagnostics: problems, code: FOUND_ERRORS }) }
 }

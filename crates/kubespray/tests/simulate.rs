@@ -77,3 +77,38 @@ fn no_host_is_touched_and_nothing_is_remembered() {
     assert!(out.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{out}");
     assert!(!folder.path().join(".local").exists(), "a simulated run is no part of the history");
 }
+
+/// A cluster as `scripts/demo` makes it.
+fn cluster_site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "all:\n  hosts: {a: {ip: 10.0.0.1}, b: {ip: 10.0.0.2}, c: {ip: 10.0.0.3}, w: {ip: 10.0.0.4}}\n  children:\n    \
+                kube_control_plane: {hosts: {a: , b: , c: }}\n    etcd: {hosts: {a: , b: , c: }}\n    kube_node: {hosts: {w: }}\n";
+    std::fs::write(folder.path().join("hosts.yaml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn a_cluster_of_imagined_hosts_is_made_through_faults() {
+    let folder = cluster_site();
+    let (code, out, err) = kubespray(folder.path(), &["plan", "cluster", "--simulate"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("changes on 4 of 4 hosts") && out.contains("kubeadm init"), "{out}");
+    let faults = "faults: [{after_ms: 15000, power_loss: {host: b, before_effect: 3, off_ms: 20000}}]\n";
+    std::fs::write(folder.path().join("faults.yaml"), faults).unwrap();
+    let (code, out, err) = kubespray(folder.path(), &["cluster", "--simulate=faults.yaml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("b: no connection") && out.contains("done: 4 hosts changed"), "{out}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+    // Nothing of it happened: there is no history of it.
+    assert!(!folder.path().join(".local/state/kubespray").exists());
+}
+
+#[test]
+fn a_cluster_with_mistakes_is_not_begun() {
+    let folder = cluster_site();
+    let (code, out, err) = kubespray(folder.path(), &["cluster", "--simulate", "-e", "dns_mode=corends"]);
+    assert!(code == 1 && out.is_empty() && err.contains("did you mean `coredns`?"), "{code} {out}{err}");
+    let (code, _, err) =
+        kubespray(folder.path(), &["cluster", "--simulate", "-e", "kube_network_plugin=custom_cni"]);
+    assert!(code == 1 && err.contains("custom_cni_manifests"), "{code} {err}");
+}

@@ -31,6 +31,9 @@ use crate::site::{Groups, Site};
 const STEP_MS: u64 = 500;
 const FRAME: Duration = Duration::from_millis(12);
 
+/// All that begins by itself behind a run is over after this long.
+const SETTLED_MS: u64 = 30_000;
+
 /// A run that is not over by then never will be.
 const LONGEST_MS: u64 = 24 * 3_600_000;
 
@@ -217,6 +220,8 @@ fn play(
         }
     }
     if done {
+        // Pods may still be on their way that nobody waits for.
+        world.go_for(SETTLED_MS);
         let (again, _) = plan_of(operation, world)?;
         let left: Vec<String> = again.changes().map(|planned| planned.step.id.to_string()).collect();
         if !left.is_empty() {

@@ -27,7 +27,7 @@ fn a_thousand_hosts_are_looked_at_and_mended() {
     assert_eq!((plan.steps.len(), plan.is_empty()), (40_000, true));
     let (report, _) = world.run(plan, "second", &all.secrets, Options::default()).unwrap();
     assert_eq!(report.unwrap().ending, Ending::Done);
-    // One file of each is mended, and the unit that reads it restarts and is checked, at most two thirds at a time.
+    // One file of each is mended, and the unit that reads it restarts, at most two thirds at a time.
     for name in &names {
         world.host(name).unwrap().put_text("/opt/sample/etc/sample-worker.conf", "drift\n");
     }
@@ -37,6 +37,6 @@ fn a_thousand_hosts_are_looked_at_and_mended() {
         kubespray_resource::EventKind::StepDone { outcome, .. } => outcome.kind == OutcomeKind::Updated,
         _ => false,
     });
-    assert_eq!(done.count(), 3_000);
+    assert_eq!(done.count(), 2_000);
     assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }

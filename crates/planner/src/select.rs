@@ -1,6 +1,6 @@
 //! Which steps of an operation are wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kubespray_resource::{Step, StepId};
 
@@ -19,38 +19,17 @@ pub struct Selection {
 
 impl Selection {
     fn takes(&self, step: &Step) -> bool {
-        self.takes_host(step) && self.takes_tags(step)
-    }
-
-    fn takes_host(&self, step: &Step) -> bool {
-        self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&step.host))
-    }
-
-    fn takes_tags(&self, step: &Step) -> bool {
         let is_in = |tags: &BTreeSet<String>| tags.contains(&step.component) || tags.contains(&step.phase);
-        (self.tags.is_empty() || is_in(&self.tags)) && !is_in(&self.skip_tags)
+        self.hosts.as_ref().is_none_or(|hosts| hosts.contains(&step.host))
+            && (self.tags.is_empty() || is_in(&self.tags))
+            && !is_in(&self.skip_tags)
     }
 }
 
 /// Leaves out the steps that are not wanted. What waits for one of them does not wait any more: who leaves steps
-/// out says that they are done. Of hosts that are left out stays what those that are not left out need of them by name:
-/// an authority's signature, the token to join with.
+/// out says that they are done.
 pub fn select(mut wishes: Wishes, selection: &Selection) -> Wishes {
-    let mut wanted: BTreeSet<StepId> =
-        wishes.steps.iter().filter(|step| selection.takes(step)).map(|step| step.id.clone()).collect();
-    if selection.hosts.is_some() {
-        let index: BTreeMap<&StepId, &Step> = wishes.steps.iter().map(|step| (&step.id, step)).collect();
-        let mut open: Vec<StepId> = wanted.iter().cloned().collect();
-        while let Some(step) = open.pop().and_then(|id| index.get(&id).copied()) {
-            for id in step.after.iter().cloned().chain(step.resource.takes_from()) {
-                let is_lent = index.get(&id).is_some_and(|other| selection.takes_tags(other));
-                if is_lent && wanted.insert(id.clone()) {
-                    open.push(id);
-                }
-            }
-        }
-    }
-    wishes.steps.retain(|step| wanted.contains(&step.id));
+    wishes.steps.retain(|step| selection.takes(step));
     let kept: BTreeSet<StepId> = wishes.steps.iter().map(|step| step.id.clone()).collect();
     for gate in wishes.gates.values_mut() {
         gate.steps.retain(|step| kept.contains(step));
@@ -65,6 +44,8 @@ pub fn select(mut wishes: Wishes, selection: &Selection) -> Wishes {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use kubespray_resource::{Gate, Needs, Swap};
 
     use super::*;
@@ -83,7 +64,6 @@ mod tests {
         let wishes = Wishes {
             steps: vec![
                 step("a", "etcd", &[]),
-                step("a", "engine", &[]),
                 step("b", "etcd", &[]),
                 step("b", "kubelet", &["a/etcd", "b/etcd"]),
             ],
@@ -104,18 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_components_are_left_out_but_for_what_others_need_of_them() {
+    fn hosts_and_components_are_left_out_and_not_waited_for() {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (steps, after, gates) = selected(&Selection { hosts: Some(set(&["b"])), ..Selection::default() });
-        assert_eq!(steps, texts(&["a/etcd", "b/etcd", "b/kubelet"]));
-        assert_eq!((after, gates), (texts(&["a/etcd", "b/etcd"]), texts(&["etcd"])));
-        // Tags count for what is needed, too.
-        let tags = set(&["kubelet"]);
-        let (steps, ..) = selected(&Selection { hosts: Some(set(&["b"])), tags, ..Selection::default() });
-        assert_eq!(steps, texts(&["b/kubelet"]));
+        assert_eq!(steps, texts(&["b/etcd", "b/kubelet"]));
+        assert_eq!((after, gates), (texts(&["b/etcd"]), texts(&["etcd"])));
         let (steps, after, gates) = selected(&Selection { tags: set(&["kubelet"]), ..Selection::default() });
         assert_eq!((steps, after, gates), (texts(&["b/kubelet"]), Vec::new(), Vec::new()));
         let (steps, ..) = selected(&Selection { skip_tags: set(&["kubelet"]), ..Selection::default() });
-        assert_eq!(steps, texts(&["a/etcd", "a/engine", "b/etcd"]));
+        assert_eq!(steps, texts(&["a/etcd", "b/etcd"]));
     }
 }

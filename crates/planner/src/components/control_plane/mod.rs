@@ -342,17 +342,11 @@ fn lead(chain: &mut Chain<'_>) {
             add_authority(chain);
         }
         let path = format!("{}/kubeadm-share.yaml", kubernetes.kube_config_dir);
-        // Named one by one: who joins alone, by `--limit`, needs all of them.
-        let mut before =
-            vec![chain.add("kubeadm-share", join::secret_file(path, config::share(&host))).id.clone()];
+        chain.add("kubeadm-share", join::secret_file(path, config::share(&host)));
         if !kubernetes.kube_external_ca_mode {
-            let upload = phase(&host, &["upload-certs"], always(), "kubeadm-share.yaml");
-            let step = chain.add("upload-certificates", upload);
-            step.after.clone_from(&before);
-            before.push(step.id.clone());
+            chain.add("upload-certificates", phase(&host, &["upload-certs"], always(), "kubeadm-share.yaml"));
         }
-        let token = phase(&host, &["bootstrap-token"], always(), "kubeadm-share.yaml");
-        chain.add("bootstrap-token", token).after = before;
+        chain.add("bootstrap-token", phase(&host, &["bootstrap-token"], always(), "kubeadm-share.yaml"));
     }
     if settings.authentication.remove_anonymous_access {
         no_anonymous_access(chain, lets_join || !host.is_live_control_plane());

@@ -111,4 +111,6 @@ fn a_cluster_with_mistakes_is_not_begun() {
     let (code, _, err) =
         kubespray(folder.path(), &["cluster", "--simulate", "-e", "kube_network_plugin=custom_cni"]);
     assert!(code == 1 && err.contains("custom_cni_manifests"), "{code} {err}");
+    let (code, _, err) = kubespray(folder.path(), &["cluster", "--simulate", "--limit", "w"]);
+    assert!(code == 1 && err.contains("`--limit 'w:a'`"), "{code} {err}");
 }

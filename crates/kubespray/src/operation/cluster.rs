@@ -8,8 +8,8 @@ use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::list;
 use kubespray_planner::components::{Live, PlanningError, Site as PlannedSite, probes};
 use kubespray_planner::{Seen, Wishes, node_facts, operations};
-use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
+use kubespray_resource::{Facts, StepId};
 use kubespray_spec::ClusterSpec;
 use kubespray_spec::checks::{self, node::check_node};
 use kubespray_value::Value;
@@ -98,7 +98,33 @@ pub(crate) fn cluster(options: &arguments::Operation) -> Result<Wanted, Failure>
     let learnt = learn(&options.common, &options.connection, Answering::Meant)?;
     let wishes = learnt.known.wishes()?;
     let wishes = chosen(wishes, &learnt.reach.site, options)?;
+    refuse_cut_off(&wishes)?;
     learnt.wanted(wishes)
+}
+
+/// A host that joins is given what others hold: they must be part of the run.
+pub(super) fn refuse_cut_off(wishes: &Wishes) -> Result<(), Failure> {
+    let known: BTreeSet<&StepId> = wishes.steps.iter().map(|step| &step.id).collect();
+    let mut needed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for step in &wishes.steps {
+        for giver in step.resource.takes_from().into_iter().filter(|giver| !known.contains(giver)) {
+            let of = giver.as_str().split('/').next().unwrap_or_default().to_owned();
+            needed.entry(&step.host).or_default().insert(of);
+        }
+    }
+    let problems = needed.into_iter().map(|(host, of)| {
+        let of: Vec<&str> = of.iter().map(String::as_str).collect();
+        let message = format!("it needs what is left out: steps of {}", list(&of, HOSTS_NAMED));
+        Diagnostic::error("limit", message)
+            .on_host(host)
+            .because("certificates are signed, and hosts let in, by those that hold the authorities")
+            .hint(format!(
+                "add them: `--limit '{host}:{}'`; or leave `--limit` and `--tags` out",
+                of.join(":")
+            ))
+    });
+    let diagnostics: Vec<Diagnostic> = problems.collect();
+    if diagnostics.is_empty() { Ok(()) } else { Err(Failure { diagnostics, code: FOUND_ERRORS }) }
 }
 
 impl Known {

@@ -18,7 +18,7 @@ use kubespray_simulator::{Fault, World};
 use kubespray_variables::UnknownFacts;
 use serde::Deserialize;
 
-use super::cluster::{Known, check_hosts, hosts, manifests, refuse_errors, specification};
+use super::cluster::{Known, check_hosts, hosts, manifests, refuse_cut_off, refuse_errors, specification};
 use super::document::json_of;
 use super::sinks::{Keeping, Sinks};
 use super::{Wanted, chosen, groups, make_plan, secrets_of};
@@ -107,6 +107,7 @@ impl Operation for Cluster<'_> {
         let manifests = manifests(&spec, &variables)?;
         let known = Known { facts, spec, live, manifests };
         let mut wishes = chosen(known.wishes()?, &self.site, self.options)?;
+        refuse_cut_off(&wishes)?;
         world.imagine_downloads(&mut wishes);
         let secrets = secrets_of(wishes.steps.iter(), &variables, &self.secrets)?;
         self.secrets.extend(secrets.clone());

@@ -4,8 +4,11 @@
 //! rollouts, locks, how many hosts may fail.
 
 mod cluster;
+mod difference;
 mod rules;
+mod scale;
 mod verify;
 
 pub use cluster::cluster;
+pub use scale::{Newcomers, scale};
 pub use verify::{clocks_apart, verify};

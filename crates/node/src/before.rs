@@ -52,12 +52,10 @@ impl Memory {
         }
         if let Resource::Directory(wish) = resource {
             for folder in missing_above(host, &wish.path)? {
-                new.push(Before::Wish(
-                    kubespray_resource::Gone::Folder { path: folder, but: Vec::new() }.into(),
-                ));
+                new.push(Before::wish(kubespray_resource::Gone::Folder { path: folder, but: Vec::new() }));
             }
         }
-        new.extend(resource.back_to(state).into_iter().map(Before::Wish));
+        new.extend(resource.back_to(state).into_iter().map(Before::wish));
         new.retain(|before| before.subject().is_none_or(|subject| !known.contains(&subject)));
         self.write(host, new)
     }
@@ -113,12 +111,12 @@ fn last_of_packages(all: &[Before]) -> Option<&Before> {
 fn what_is_at(host: &dyn Host, path: &str) -> Result<Option<Before>, Failure> {
     let lost = |why: &str| Some(Before::Lost { what: format!("path {path}"), why: why.to_owned() });
     let Some(is) = host.metadata(path)? else {
-        return Ok(Some(Before::Wish(Absent { path: path.to_owned(), recursive: false }.into())));
+        return Ok(Some(Before::wish(Absent { path: path.to_owned(), recursive: false })));
     };
     Ok(match is.kind {
         PathKind::Link => host.read_link(path)?.map(|target| {
             let path = path.to_owned();
-            Before::Wish(Link { path, target }.into())
+            Before::wish(Link { path, target })
         }),
         PathKind::File if is.mode.0 & READ_BY_ALL == 0 => lost("not all may read it, so it may be a secret"),
         PathKind::File if is.size > LARGEST_TEXT => lost("it is too large"),
@@ -128,7 +126,7 @@ fn what_is_at(host: &dyn Host, path: &str) -> Result<Option<Before>, Failure> {
                 let content = Content::Text(text);
                 let path = path.to_owned();
                 let file = File { path, content, mode: is.mode, owner: is.owner, keep_content: false };
-                Some(Before::Wish(file.into()))
+                Some(Before::wish(file))
             }
         },
         _ => None,

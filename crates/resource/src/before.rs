@@ -17,7 +17,7 @@ pub const BEFORE: &str = "/var/lib/kubespray/before.jsonl";
 #[serde(rename_all = "snake_case")]
 pub enum Before {
     /// What puts it back.
-    Wish(Resource),
+    Wish(Box<Resource>),
     /// A text that was to be changed in part; nothing where there was no file.
     Text {
         /// Absolute path.
@@ -74,10 +74,15 @@ impl Before {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// What puts something back.
+    pub fn wish(resource: impl Into<Resource>) -> Self {
+        Self::Wish(Box::new(resource.into()))
+    }
+
     /// What it is the first word on; nothing where later words count, too.
     pub fn subject(&self) -> Option<String> {
         Some(match self {
-            Self::Wish(wish) => match (wish.replaces(), wish) {
+            Self::Wish(wish) => match (wish.replaces(), &**wish) {
                 (Some(path), _) => format!("path {path}"),
                 (
                     _,
@@ -120,7 +125,7 @@ impl Before {
             }
             let later = all.iter().skip(at + 1);
             match before {
-                Self::Wish(wish) => out.wishes.push(wish.clone()),
+                Self::Wish(wish) => out.wishes.push((**wish).clone()),
                 Self::Lost { what, why } => out.lost.push(format!("{what}: {why}")),
                 Self::Text { path, .. } => {
                     if known.insert(format!("text {path}")) {

@@ -4,8 +4,10 @@
 //! rollouts, locks, how many hosts may fail.
 
 mod cluster;
+mod reset;
 mod rules;
 mod verify;
 
 pub use cluster::cluster;
+pub use reset::{Reset, reset};
 pub use verify::{clocks_apart, verify};

@@ -117,9 +117,13 @@ fn edits(saved: &str, wish: &Gone) -> (Vec<String>, String) {
         if own.is_empty() && rules.is_empty() {
             continue;
         }
-        let flush: String = own.iter().map(|chain| format!("-F {chain}\n")).collect();
-        let delete: String = own.iter().map(|chain| format!("-X {chain}\n")).collect();
-        let _ = write!(script, "*{name}\n{rules}{flush}{delete}COMMIT\n");
+        let _ = write!(script, "*{name}\n{rules}");
+        for option in ["-F", "-X"] {
+            for chain in &own {
+                let _ = writeln!(script, "{option} {chain}");
+            }
+        }
+        script.push_str("COMMIT\n");
         words.extend(own.iter().map(|chain| format!("{name} chain {chain}")));
     }
     (words, script)
@@ -199,8 +203,8 @@ COMMIT
         );
         assert_eq!(words.len(), 6, "{words:?}");
         let foreign = saved.lines().filter(|line| !line.contains("KUBE-") && !line.contains("cali"));
-        let foreign: String =
-            foreign.filter(|line| !line.contains("NodeLocal")).map(|line| format!("{line}\n")).collect();
+        let foreign: Vec<&str> = foreign.filter(|line| !line.contains("NodeLocal")).collect();
+        let foreign = foreign.join("\n");
         assert_eq!(edits(&foreign, &wish), (Vec::new(), String::new()));
     }
 }

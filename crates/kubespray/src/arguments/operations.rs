@@ -81,6 +81,25 @@ pub(crate) struct Cluster {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    /// Ask nobody
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Only these assertions, by name or by the id of what they assert
     #[arg(value_name = "NAME|ID")]
@@ -138,6 +157,8 @@ pub(crate) enum PlanOf {
     Cluster(PlanIntent),
     /// What `kubespray scale` would do
     Scale(PlanIntent),
+    /// What `kubespray remove-node NAME` would do
+    RemoveNode(PlanRemoveNode),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -155,6 +176,22 @@ pub(crate) struct PlanOutput {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanIntent {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanRemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

@@ -5,6 +5,7 @@
 //! settings of a member, not only other lines in its file (ETCD-099, ETCD-124).
 
 mod cluster;
+pub(crate) mod leave;
 mod member;
 mod pki;
 mod settings;

@@ -79,6 +79,26 @@ pub(crate) struct Cluster {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Do not ask for the cluster's name
+    #[arg(short, long, requires = "cluster_id", help_heading = "Reset")]
+    pub(crate) yes: bool,
+    /// The id that the cluster must have: the fingerprint of its certificate authority, as `plan reset` prints it; `none`
+    /// where hosts have none
+    #[arg(long, value_name = "ID", help_heading = "Reset")]
+    pub(crate) cluster_id: Option<String>,
+    /// Hosts that are gone for good: they are left out, and nothing waits for them; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Only these assertions, by name or by the id of what they assert
     #[arg(value_name = "NAME|ID")]
@@ -134,6 +154,8 @@ pub(crate) struct Plan {
 pub(crate) enum PlanOf {
     /// What `kubespray cluster` would do
     Cluster(PlanCluster),
+    /// What `kubespray reset` would do
+    Reset(PlanReset),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -151,6 +173,19 @@ pub(crate) struct PlanOutput {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanCluster {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanReset {
+    /// Hosts that are gone for good: they are left out; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

@@ -14,6 +14,7 @@ mod ping;
 mod plan;
 mod preflight;
 mod render;
+mod reset;
 mod resources;
 mod runs;
 mod validate;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
         Command::Cluster(options) => cluster::run(options, printer),
+        Command::Reset(options) => reset::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanCluster, PlanOf, PlanOutput, PlanResources};
+use crate::arguments::operations::{Plan, PlanCluster, PlanOf, PlanOutput, PlanReset, PlanResources};
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Wanted};
 use crate::printer::Printer;
@@ -15,6 +15,7 @@ const CHANGES: u8 = 2;
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let (plan, output) = match &options.of {
         PlanOf::Cluster(options) => (cluster(options, printer), &options.output),
+        PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
@@ -28,6 +29,18 @@ fn cluster(options: &PlanCluster, printer: &mut Printer) -> Result<kubespray_res
         Some(scenario) => operation::simulated_cluster_plan(&options.operation, scenario.as_deref(), printer),
         None => real(operation::cluster(&options.operation)?, printer),
     }
+}
+
+fn reset(options: &PlanReset, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
+    let (operation, dead) = (&options.operation, &options.dead);
+    if let Some(scenario) = &options.simulation.simulate {
+        return operation::simulated_reset_plan(operation, dead, scenario.as_deref(), printer);
+    }
+    let reset = operation::reset(operation, dead)?;
+    if !printer.is_json() {
+        printer.line(reset.headline());
+    }
+    real(reset.wanted, printer)
 }
 
 fn resources(options: &PlanResources, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {

@@ -62,7 +62,7 @@ pub(super) fn learn(
 }
 
 /// The hosts of the cluster, where nothing is wrong with the inventory.
-fn reach(common: &Common, connection: &Connection) -> Result<Reach, Failure> {
+pub(super) fn reach(common: &Common, connection: &Connection) -> Result<Reach, Failure> {
     let mut site = Site::load(common, Groups::Kubespray)?;
     site.warnings =
         refuse_errors(site.problems(&site.variables(kubespray_variables::UnknownFacts::Pending)))?;
@@ -171,7 +171,7 @@ pub(super) fn hosts(site: &Site) -> Vec<String> {
 
 /// What hosts say of themselves. All are asked: files of one name others. Hosts that the operation is about must
 /// answer; of others a warning says that they did not.
-fn ask_facts(
+pub(super) fn ask_facts(
     reach: &mut Reach,
     limit: Option<&BTreeSet<String>>,
 ) -> Result<BTreeMap<String, Facts>, Failure> {
@@ -264,7 +264,7 @@ fn refuse_without_leader(
 }
 
 /// What of a cluster is there already.
-fn look_for_cluster(
+pub(super) fn look_for_cluster(
     reach: &Reach,
     spec: &ClusterSpec,
     facts: &BTreeMap<String, Facts>,

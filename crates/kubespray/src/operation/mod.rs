@@ -8,6 +8,7 @@ mod execute;
 mod imagined;
 mod look;
 mod rendered;
+mod reset;
 mod secrets;
 mod simulated;
 mod sinks;
@@ -30,10 +31,11 @@ pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use look::look;
 pub(crate) use rendered::rendered;
+pub(crate) use reset::{WipeOf, clean, reset};
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{
     cluster as simulate_cluster, cluster_plan as simulated_cluster_plan, plan as simulated_plan,
-    run as simulate,
+    reset as simulate_reset, reset_plan as simulated_reset_plan, run as simulate,
 };
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};

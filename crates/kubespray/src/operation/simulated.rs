@@ -11,15 +11,18 @@ use std::time::Duration;
 use kubespray_controller::{Ending, Options, Report};
 use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_interface::report_text;
-use kubespray_planner::Wishes;
 use kubespray_planner::components::{Live, probes};
+use kubespray_planner::{Wishes, operations};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_simulator::{Fault, World};
-use kubespray_variables::UnknownFacts;
+use kubespray_variables::{UnknownFacts, Variables};
 use serde::Deserialize;
 
-use super::cluster::{Known, check_hosts, hosts, manifests, refuse_cut_off, refuse_errors, specification};
+use super::cluster::{
+    Known, check_hosts, hosts, manifests, refuse_cut_off, refuse_errors, specification, unplannable,
+};
 use super::document::json_of;
+use super::reset::meant;
 use super::sinks::{Keeping, Sinks};
 use super::{Wanted, chosen, groups, make_plan, secrets_of};
 use crate::arguments::operations as arguments;
@@ -97,15 +100,7 @@ struct Cluster<'a> {
 
 impl Operation for Cluster<'_> {
     fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
-        let facts = world.facts();
-        self.site.learn(&facts);
-        let variables = self.site.variables(UnknownFacts::Pending);
-        check_hosts(&mut self.site, &variables, &facts)?;
-        let spec = specification(&variables, &facts)?;
-        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
-        let live = Live::of(&spec, &world.states(asked));
-        let manifests = manifests(&spec, &variables)?;
-        let known = Known { facts, spec, live, manifests };
+        let (known, variables) = self.known(world)?;
         let mut wishes = chosen(known.wishes()?, &self.site, self.options)?;
         refuse_cut_off(&wishes)?;
         world.imagine_downloads(&mut wishes);
@@ -115,7 +110,112 @@ impl Operation for Cluster<'_> {
     }
 }
 
+impl Cluster<'_> {
+    /// What hosts are now.
+    fn known(&mut self, world: &mut World) -> Result<(Known, Variables), Failure> {
+        let facts = world.facts();
+        self.site.learn(&facts);
+        let variables = self.site.variables(UnknownFacts::Pending);
+        check_hosts(&mut self.site, &variables, &facts)?;
+        let spec = specification(&variables, &facts)?;
+        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
+        let live = Live::of(&spec, &world.states(asked));
+        let manifests = manifests(&spec, &variables)?;
+        Ok((Known { facts, spec, live, manifests }, variables))
+    }
+}
+
+/// `kubespray reset`, as it looks at hosts.
+struct Reset<'a> {
+    cluster: Cluster<'a>,
+    dead: &'a [String],
+}
+
+impl Operation for Reset<'_> {
+    fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
+        let facts = world.facts();
+        let Cluster { site, options, .. } = &mut self.cluster;
+        site.learn(&facts);
+        let variables = site.variables(UnknownFacts::Pending);
+        let spec = specification(&variables, &facts)?;
+        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
+        let live = Live::of(&spec, &world.states(asked));
+        let known = Known { facts, spec, live, manifests: BTreeMap::new() };
+        let all = hosts(site).into_iter().collect();
+        let (meant, dead) = meant(site, options.common.limit.as_deref(), self.dead, &all)?;
+        let reset =
+            operations::reset(&known.site(), &meant, &dead).map_err(|refusals| unplannable(&refusals))?;
+        Ok((chosen(reset.wishes, site, options)?, Secrets::default()))
+    }
+}
+
+impl<'a> Reset<'a> {
+    /// Over hosts that were made a cluster just before.
+    fn imagine(
+        options: &'a arguments::Operation,
+        dead: &'a [String],
+        seed: u64,
+    ) -> Result<(Self, World), Failure> {
+        let (mut cluster, mut world) = Cluster::imagine(options, seed)?;
+        let (plan, secrets) = plan_of(&mut Whole(&mut cluster), &mut world)?;
+        let (report, _) = world
+            .run(plan, "before", &secrets, Options::default())
+            .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
+        if report.is_none_or(|report| report.ending != Ending::Done) {
+            let problem =
+                Diagnostic::error("simulation", "the cluster that is to be reset could not be made");
+            return Err(problem.hint("`kubespray cluster --simulate` shows why").into());
+        }
+        world.go_for(SETTLED_MS);
+        Ok((Self { cluster, dead }, world))
+    }
+}
+
+/// A cluster with all its hosts, whatever part of them is meant afterwards.
+struct Whole<'a, 'b>(&'b mut Cluster<'a>);
+
+impl Operation for Whole<'_, '_> {
+    fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
+        self.0.wishes_of_all(world)
+    }
+}
+
+/// The plan of `kubespray reset` for imagined hosts.
+pub(crate) fn reset_plan(
+    options: &arguments::Operation,
+    dead: &[String],
+    file: Option<&Path>,
+    printer: &mut Printer,
+) -> Result<Plan, Failure> {
+    let (mut reset, mut world) = Reset::imagine(options, dead, Scenario::read(file)?.seed)?;
+    printer.warnings(&reset.cluster.site.warnings, false);
+    Ok(plan_of(&mut reset, &mut world)?.0)
+}
+
+/// Runs `kubespray reset` over imagined hosts, which were made a cluster before. Nobody is asked.
+pub(crate) fn reset(
+    options: &arguments::Operation,
+    dead: &[String],
+    file: Option<&Path>,
+    printer: &mut Printer,
+) -> Result<ExitCode, Failure> {
+    let scenario = Scenario::read(file)?;
+    let (mut reset, mut world) = Reset::imagine(options, dead, scenario.seed)?;
+    printer.warnings(&reset.cluster.site.warnings, false);
+    let groups = groups(&reset.cluster.site);
+    play(&mut reset, &mut world, scenario, &groups, printer)
+}
+
 impl<'a> Cluster<'a> {
+    fn wishes_of_all(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
+        let (known, variables) = self.known(world)?;
+        let mut wishes = known.wishes()?;
+        world.imagine_downloads(&mut wishes);
+        let secrets = secrets_of(wishes.steps.iter(), &variables, &self.secrets)?;
+        self.secrets.extend(secrets.clone());
+        Ok((wishes, secrets))
+    }
+
     /// With freshly installed hosts, which have the addresses that the inventory says.
     fn imagine(options: &'a arguments::Operation, seed: u64) -> Result<(Self, World), Failure> {
         let mut site = Site::load(&options.common, Groups::Kubespray)?;

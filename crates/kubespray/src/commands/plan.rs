@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanCluster, PlanOf, PlanOutput, PlanReset, PlanResources};
+use crate::arguments::operations::{Plan, PlanIntent, PlanOf, PlanOutput, PlanReset, PlanResources};
 use crate::failure::{FOUND_ERRORS, Failure};
-use crate::operation::{self, Wanted};
+use crate::operation::{self, Intent, Wanted};
 use crate::printer::Printer;
 
 /// With `--detailed-exitcode`: something would change.
@@ -14,7 +14,8 @@ const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let (plan, output) = match &options.of {
-        PlanOf::Cluster(options) => (cluster(options, printer), &options.output),
+        PlanOf::Cluster(options) => (intent(&operation::Cluster, options, printer), &options.output),
+        PlanOf::Scale(options) => (intent(&operation::Scale, options, printer), &options.output),
         PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
     };
@@ -24,23 +25,29 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
     })
 }
 
-fn cluster(options: &PlanCluster, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
+fn intent(
+    intent: &dyn Intent,
+    options: &PlanIntent,
+    printer: &mut Printer,
+) -> Result<kubespray_resource::Plan, Failure> {
     match &options.simulation.simulate {
-        Some(scenario) => operation::simulated_cluster_plan(&options.operation, scenario.as_deref(), printer),
-        None => real(operation::cluster(&options.operation)?, printer),
+        Some(scenario) => {
+            operation::simulated_intent_plan(intent, &options.operation, scenario.as_deref(), printer)
+        }
+        None => real(operation::wanted(intent, &options.operation)?, printer),
     }
 }
 
 fn reset(options: &PlanReset, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
-    let (operation, dead) = (&options.operation, &options.dead);
+    let reset = operation::Reset::of(&options.dead);
     if let Some(scenario) = &options.simulation.simulate {
-        return operation::simulated_reset_plan(operation, dead, scenario.as_deref(), printer);
+        return operation::simulated_intent_plan(&reset, &options.operation, scenario.as_deref(), printer);
     }
-    let reset = operation::reset(operation, dead)?;
-    if !printer.is_json() {
-        printer.line(reset.headline());
+    let plan = real(operation::wanted(&reset, &options.operation)?, printer)?;
+    if let Some(wiping) = reset.found().filter(|_| !printer.is_json()) {
+        printer.line(wiping.headline());
     }
-    real(reset.wanted, printer)
+    Ok(plan)
 }
 
 fn resources(options: &PlanResources, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {

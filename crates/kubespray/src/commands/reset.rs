@@ -8,7 +8,7 @@ use kubespray_interface::plan_text;
 
 use crate::arguments::operations::Reset;
 use crate::failure::{FOUND_ERRORS, Failure};
-use crate::operation::{self, Start, WipeOf};
+use crate::operation::{self, Reach, Start, Wiping};
 use crate::printer::Printer;
 
 /// What stands for the id of hosts that have none.
@@ -17,34 +17,34 @@ const NONE: &str = "none";
 const DIGITS: usize = 16;
 
 pub(crate) fn run(options: &Reset, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    let reset = operation::Reset::of(&options.dead);
     if let Some(scenario) = &options.simulation.simulate {
-        return operation::simulate_reset(&options.operation, &options.dead, scenario.as_deref(), printer);
+        return operation::simulate_intent(&reset, &options.operation, scenario.as_deref(), printer);
     }
-    let reset = operation::reset(&options.operation, &options.dead)?;
-    check_id(options, reset.id.as_deref())?;
-    printer.warnings(&reset.wanted.reach.site.warnings, false);
-    let headline = reset.headline();
-    let WipeOf { wanted, name, hosts, workloads, .. } = reset;
+    let wanted = operation::wanted(&reset, &options.operation)?;
+    let Some(wiping) = reset.found() else {
+        return Err(Diagnostic::error("reset", "nothing was found to be reset").into());
+    };
+    check_id(options, wiping.id.as_deref())?;
+    printer.warnings(&wanted.reach.site.warnings, false);
     let planned = wanted.plan()?;
     let code = if planned.plan.is_empty() {
         if printer.is_json() {
-            printer.json_line(&serde_json::json!({"event": "nothing_to_do", "hosts": hosts.len()}));
+            printer.json_line(&serde_json::json!({"event": "nothing_to_do", "hosts": wiping.hosts.len()}));
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
         ExitCode::SUCCESS
     } else {
         if !options.yes {
-            confirm(&headline, &workloads, &name, printer)?;
+            confirm(&wiping, &planned.reach, printer)?;
         }
         operation::execute(&planned, Start::New, &options.running, printer)?
     };
-    if code == ExitCode::SUCCESS
-        && options.operation.tags.is_empty()
-        && options.operation.skip_tags.is_empty()
-    {
+    let is_whole = options.operation.tags.is_empty() && options.operation.skip_tags.is_empty();
+    if code == ExitCode::SUCCESS && is_whole {
         // The last traces are the helper's own: its journal, and what the hosts were before.
-        operation::clean(&planned.reach, &hosts, printer);
+        operation::clean(&planned.reach, &wiping.hosts, printer);
     }
     Ok(code)
 }
@@ -74,7 +74,7 @@ fn check_id(options: &Reset, id: Option<&str>) -> Result<(), Failure> {
 }
 
 /// Asks for the cluster's name.
-fn confirm(headline: &str, workloads: &[String], name: &str, printer: &mut Printer) -> Result<(), Failure> {
+fn confirm(wiping: &Wiping, reach: &Reach, printer: &mut Printer) -> Result<(), Failure> {
     if printer.is_json() {
         let problem =
             Diagnostic::error("confirm", "with `--output json` nobody can be asked for the cluster's name");
@@ -82,14 +82,15 @@ fn confirm(headline: &str, workloads: &[String], name: &str, printer: &mut Print
             problem.hint("say `--yes --cluster-id ID`; `kubespray plan reset` prints the id"),
         ));
     }
-    printer.line(headline);
-    for line in workloads {
+    printer.line(wiping.headline());
+    for line in operation::workloads(reach, wiping) {
         printer.line(line);
     }
+    let name = &wiping.name;
     printer.line_now(format!("All of it is lost. Type the name of the cluster, `{name}`, to go on:"));
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() == name {
+    if typed.trim() == name.as_str() {
         return Ok(());
     }
     let message = match typed.trim() {

@@ -1,16 +1,16 @@
 //! `kubespray reset`: whose hosts they are, what runs there, and what is to be taken off them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_diagnostics::{Diagnostic, did_you_mean};
 use kubespray_interface::{list, plural};
 use kubespray_planner::operations;
-use kubespray_resource::Secrets;
 use kubespray_resource::wire::{Answer, Ask};
 
-use super::cluster::{Known, ask_facts, look_for_cluster, reach, specification, unplannable};
-use super::{Reach, Wanted, chosen};
-use crate::arguments::operations as arguments;
+use super::intent::{Asking, Intent, Wished};
+use super::learn::{Answering, ask_facts, hosts as hosts_of, known, unplannable};
+use super::{Reach, chosen};
 use crate::failure::Failure;
 use crate::fleet;
 use crate::printer::Printer;
@@ -21,112 +21,123 @@ const NAMED: usize = 8;
 /// An API server that does not answer by then holds nothing up.
 const API_TIMEOUT_S: u64 = 15;
 
-/// A reset that is to be asked about.
-pub(crate) struct WipeOf {
-    pub(crate) wanted: Wanted,
+/// Takes a cluster off hosts: those that `--limit` names, else all.
+pub(crate) struct Reset {
+    dead: Vec<String>,
+    found: RefCell<Option<Wiping>>,
+}
+
+/// What is about to be wiped.
+#[derive(Clone, Debug)]
+pub(crate) struct Wiping {
     /// The cluster's name.
     pub(crate) name: String,
     /// The fingerprint of its certificate authority.
     pub(crate) id: Option<String>,
     /// The hosts that are wiped.
     pub(crate) hosts: Vec<String>,
-    /// What runs there, as far as an API server tells it.
-    pub(crate) workloads: Vec<String>,
+    /// A control plane, and how it is asked for all pods.
+    pods: Option<(String, Vec<String>)>,
 }
 
-impl WipeOf {
+impl Wiping {
     /// Which cluster and which hosts.
     pub(crate) fn headline(&self) -> String {
         let hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
         let id = self.id.as_deref().unwrap_or("none");
-        format!(
-            "cluster `{}`, id {id}: {} to wipe: {}",
-            self.name,
-            plural(hosts.len(), "host"),
-            list(&hosts, NAMED)
-        )
+        let count = plural(hosts.len(), "host");
+        format!("cluster `{}`, id {id}: {count} to wipe: {}", self.name, list(&hosts, NAMED))
     }
 }
 
-/// The hosts that are meant, and those that are gone.
-pub(super) fn meant(
-    site: &Site,
-    limit: Option<&str>,
-    dead: &[String],
-    known: &BTreeSet<String>,
-) -> Result<(BTreeSet<String>, BTreeSet<String>), Failure> {
-    let problems: Vec<Diagnostic> = dead
-        .iter()
-        .filter(|host| !known.contains(*host))
-        .map(|host| {
+impl Reset {
+    /// Without hosts that are gone for good.
+    pub(crate) fn of(dead: &[String]) -> Self {
+        Self { dead: dead.to_vec(), found: RefCell::default() }
+    }
+
+    /// What the last look found.
+    pub(crate) fn found(&self) -> Option<Wiping> {
+        self.found.borrow().clone()
+    }
+
+    /// The hosts that are meant, of those that are there.
+    fn meant(
+        &self,
+        site: &Site,
+        limit: Option<&str>,
+        all: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let unknown = self.dead.iter().filter(|host| !all.contains(*host));
+        let problems = unknown.map(|host| {
             let problem = Diagnostic::error("dead", format!("no host `{host}` in the cluster"));
-            match did_you_mean(host, known.iter().map(String::as_str)) {
+            match did_you_mean(host, all.iter().map(String::as_str)) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
                 None => problem,
             }
-        })
-        .collect();
-    if !problems.is_empty() {
-        return Err(problems.into());
+        });
+        let problems: Vec<Diagnostic> = problems.collect();
+        if !problems.is_empty() {
+            return Err(problems.into());
+        }
+        let mut hosts: BTreeSet<String> = match limit {
+            Some(limit) => site.hosts(Some(limit))?.into_iter().collect(),
+            None => all.clone(),
+        };
+        hosts.retain(|host| !self.dead.contains(host));
+        Ok(hosts)
     }
-    let mut hosts = match limit {
-        Some(limit) => site.hosts(Some(limit))?.into_iter().collect(),
-        None => known.clone(),
-    };
-    hosts.retain(|host| !dead.contains(host));
-    Ok((hosts, dead.iter().cloned().collect()))
 }
 
-/// What a reset of the hosts of an inventory is. Hosts are asked what they are; nothing is changed.
-pub(crate) fn reset(options: &arguments::Operation, dead: &[String]) -> Result<WipeOf, Failure> {
-    let mut reach = reach(&options.common, &options.connection)?;
-    let known: BTreeSet<String> = reach.targets.keys().cloned().collect();
-    let (hosts, dead) = meant(&reach.site, options.common.limit.as_deref(), dead, &known)?;
-    reach.targets.retain(|host, _| !dead.contains(host));
-    let facts = ask_facts(&mut reach, Some(&hosts))?;
-    reach.site.learn(&facts);
-    let variables = reach.variables();
-    let spec = specification(&variables, &facts)?;
-    let live = look_for_cluster(&reach, &spec, &facts)?;
-    let known = Known { facts, spec, live, manifests: BTreeMap::new() };
-    let planned =
-        operations::reset(&known.site(), &hosts, &dead).map_err(|refusals| unplannable(&refusals))?;
-    for (host, lost) in &planned.lost {
-        reach.site.warnings.push(Diagnostic::warning("reset", lost.clone()).on_host(host));
+impl Intent for Reset {
+    fn wish(&self, asking: &mut Asking<'_>) -> Result<Wished, Failure> {
+        let Asking { site, hosts, options } = asking;
+        let limit = options.common.limit.as_deref();
+        let mut all: BTreeSet<String> = hosts_of(site).into_iter().collect();
+        let meant = self.meant(site, limit, &all)?;
+        all.retain(|host| !self.dead.contains(host));
+        let asked: Vec<String> = all.into_iter().collect();
+        let facts = ask_facts(site, *hosts, &asked, Some(&meant))?;
+        let known = known(site, *hosts, facts, Answering::Any)?;
+        let dead = self.dead.iter().cloned().collect();
+        let reset =
+            operations::reset(&known.site(), &meant, &dead).map_err(|refusals| unplannable(&refusals))?;
+        for (host, lost) in &reset.lost {
+            site.warnings.push(Diagnostic::warning("reset", lost.clone()).on_host(host));
+        }
+        let kubernetes = &known.spec.settings.kubernetes;
+        let argv = [
+            &format!("{}/kubectl", kubernetes.bin_dir),
+            "--kubeconfig",
+            &format!("{}/admin.conf", kubernetes.kube_config_dir),
+            "--request-timeout=10s",
+            "get",
+            "pods",
+            "--all-namespaces",
+            "--no-headers",
+        ];
+        let asked = known.live.control_planes.iter().find(|host| known.facts.contains_key(*host));
+        let wiping = Wiping {
+            name: known.spec.name.clone(),
+            id: reset.id,
+            hosts: meant.into_iter().filter(|host| known.facts.contains_key(host)).collect(),
+            pods: asked.map(|host| (host.clone(), argv.map(str::to_owned).to_vec())),
+        };
+        *self.found.borrow_mut() = Some(wiping);
+        let wishes = chosen(reset.wishes, site, options, limit)?;
+        Ok(Wished { known, wishes, about: None })
     }
-    let workloads = workloads(&reach, &known);
-    let (id, name) = (planned.id, known.spec.name.clone());
-    let wishes = chosen(planned.wishes, &reach.site, options)?;
-    let hosts = hosts.into_iter().filter(|host| known.facts.contains_key(host)).collect();
-    let wanted = Wanted { reach, wishes, secrets: Secrets::default() };
-    Ok(WipeOf { wanted, name, id, hosts, workloads })
 }
 
 /// Running pods by namespace, as a control plane tells them.
-fn workloads(reach: &Reach, known: &Known) -> Vec<String> {
-    let Some(host) = known.live.control_planes.iter().find(|host| reach.targets.contains_key(*host)) else {
-        return Vec::new();
-    };
-    let kubernetes = &known.spec.settings.kubernetes;
-    let argv = [
-        &format!("{}/kubectl", kubernetes.bin_dir),
-        "--kubeconfig",
-        &format!("{}/admin.conf", kubernetes.kube_config_dir),
-        "--request-timeout=10s",
-        "get",
-        "pods",
-        "--all-namespaces",
-        "--no-headers",
-    ];
-    let argv: Vec<String> = argv.map(str::to_owned).to_vec();
+pub(crate) fn workloads(reach: &Reach, wiping: &Wiping) -> Vec<String> {
+    let Some((host, argv)) = &wiping.pods else { return Vec::new() };
     let Ok(ways) = reach.ways(&[host]) else { return Vec::new() };
     let asked = |_: &str| vec![Ask::Exec { argv: argv.clone(), timeout_s: API_TIMEOUT_S }];
-    let mut answers = fleet::ask(&reach.transport, &ways, asked);
-    let silent = || vec!["No API server answers: what runs in the cluster is not known.".to_owned()];
-    let Some(Ok(answered)) = answers.remove(host) else { return silent() };
-    match answered.answers.into_iter().next() {
+    let answered = fleet::ask(&reach.transport, &ways, asked).remove(host);
+    match answered.and_then(Result::ok).and_then(|answered| answered.answers.into_iter().next()) {
         Some((Answer::Exit { status: Some(0), stdout, .. }, ..)) => counted(&stdout),
-        _ => silent(),
+        _ => vec!["No API server answers: what runs in the cluster is not known.".to_owned()],
     }
 }
 

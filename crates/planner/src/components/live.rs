@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{
     Absent, BEFORE, Before, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN,
-    Line, Resource, State, StepId,
+    Line, NodeListed, Nodes, NodesState, Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
@@ -21,6 +21,8 @@ pub struct Live {
     pub super_admins: BTreeSet<String>,
     /// Nodes: `kubelet.conf` is there.
     pub nodes: BTreeSet<String>,
+    /// The nodes that an API server lists, by their names in the cluster; nothing where none answers.
+    pub listed: Option<BTreeMap<String, NodeListed>>,
     /// The cluster of etcd.
     pub etcd: LiveEtcd,
     /// Its cluster for events.
@@ -51,6 +53,7 @@ pub struct LiveEtcd {
 const CONTROL_PLANE: &str = "live/control-plane";
 const SUPER_ADMIN: &str = "live/super-admin";
 const NODE: &str = "live/node";
+const LISTED: &str = "live/listed";
 /// A node whose making was begun by us and not finished.
 const BEGUN: &str = "live/begun";
 const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
@@ -74,6 +77,10 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
         (AUTHORITY, format!("{}/ca.key", kubernetes.kube_cert_dir)),
     ];
     probes.extend(paths.into_iter().map(|(name, path)| probe(host, name, Absent { path, recursive: false })));
+    if host.roles.control_plane {
+        let kubeconfig = format!("{}/admin.conf", kubernetes.kube_config_dir);
+        probes.push(probe(host, LISTED, Nodes { kubeconfig }));
+    }
     let text = |path: String| Line { path, starts_with: "-".into(), line: None };
     probes.push(probe(host, WAS, text(BEFORE.into())));
     probes.push(probe(host, IDS[0], text(format!("{}/ca.crt", kubernetes.kube_cert_dir))));
@@ -164,6 +171,10 @@ impl Live {
             control_planes: made(CONTROL_PLANE),
             super_admins: made(SUPER_ADMIN),
             nodes: made(NODE),
+            listed: spec.groups.control_plane.iter().find_map(|host| match state(host, LISTED)? {
+                State::Nodes(NodesState::Listed(nodes)) => Some(nodes.clone()),
+                _ => None,
+            }),
             etcd: etcd(ETCD),
             etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),

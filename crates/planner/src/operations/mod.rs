@@ -4,10 +4,13 @@
 //! rollouts, locks, how many hosts may fail.
 
 mod cluster;
+mod difference;
 mod reset;
 mod rules;
+mod scale;
 mod verify;
 
 pub use cluster::cluster;
 pub use reset::{Reset, reset};
+pub use scale::{Newcomers, scale};
 pub use verify::{clocks_apart, verify};

@@ -100,6 +100,26 @@ pub(crate) struct RemoveNode {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Do not ask for the cluster's name
+    #[arg(short, long, requires = "cluster_id", help_heading = "Reset")]
+    pub(crate) yes: bool,
+    /// The id that the cluster must have: the fingerprint of its certificate authority, as `plan reset` prints it; `none`
+    /// where hosts have none
+    #[arg(long, value_name = "ID", help_heading = "Reset")]
+    pub(crate) cluster_id: Option<String>,
+    /// Hosts that are gone for good: they are left out, and nothing waits for them; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Only these assertions, by name or by the id of what they assert
     #[arg(value_name = "NAME|ID")]
@@ -159,6 +179,8 @@ pub(crate) enum PlanOf {
     Scale(PlanIntent),
     /// What `kubespray remove-node NAME` would do
     RemoveNode(PlanRemoveNode),
+    /// What `kubespray reset` would do
+    Reset(PlanReset),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -192,6 +214,19 @@ pub(crate) struct PlanRemoveNode {
     /// Those of them that do not answer are gone for good: nothing is done on them
     #[arg(long, help_heading = "Removal")]
     pub(crate) dead: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanReset {
+    /// Hosts that are gone for good: they are left out; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

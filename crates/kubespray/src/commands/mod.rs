@@ -15,6 +15,7 @@ mod plan;
 mod preflight;
 mod remove_node;
 mod render;
+mod reset;
 mod resources;
 mod runs;
 mod validate;
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Cluster(options) => cluster::run(&operation::Cluster, options, printer),
         Command::RemoveNode(options) => remove_node::run(options, printer),
         Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
+        Command::Reset(options) => reset::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),

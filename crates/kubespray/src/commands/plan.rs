@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kubespray_interface::plan_text;
 
 use crate::arguments::operations::{
-    Operation, Plan, PlanIntent, PlanOf, PlanOutput, PlanResources, Simulation,
+    Operation, Plan, PlanIntent, PlanOf, PlanOutput, PlanReset, PlanResources, Simulation,
 };
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Intent, Wanted};
@@ -22,6 +22,7 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
             let remove = operation::RemoveNode { names: options.names.clone(), dead: options.dead };
             (intent(&remove, &options.operation, &options.simulation, printer), &options.output)
         }
+        PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
@@ -48,6 +49,18 @@ fn intent(
         Some(scenario) => operation::simulated_intent_plan(intent, options, scenario.as_deref(), printer),
         None => real(operation::wanted(intent, options)?, printer),
     }
+}
+
+fn reset(options: &PlanReset, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
+    let reset = operation::Reset::of(&options.dead);
+    if let Some(scenario) = &options.simulation.simulate {
+        return operation::simulated_intent_plan(&reset, &options.operation, scenario.as_deref(), printer);
+    }
+    let plan = real(operation::wanted(&reset, &options.operation)?, printer)?;
+    if let Some(wiping) = reset.found().filter(|_| !printer.is_json()) {
+        printer.line(wiping.headline());
+    }
+    Ok(plan)
 }
 
 fn resources(options: &PlanResources, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {

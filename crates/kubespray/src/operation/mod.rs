@@ -12,6 +12,7 @@ mod learn;
 mod look;
 mod remove;
 mod rendered;
+mod reset;
 mod scale;
 mod secrets;
 mod simulated;
@@ -37,6 +38,7 @@ pub(crate) use intent::{Intent, wanted};
 pub(crate) use look::look;
 pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
+pub(crate) use reset::{Reset, Wiping, clean, workloads};
 pub(crate) use scale::Scale;
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{

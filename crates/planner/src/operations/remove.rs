@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
-    Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Step, StepId,
+    Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Rollout, Step, StepId,
 };
 use kubespray_spec::{ClusterSpec, HostSpec};
 
@@ -103,6 +103,8 @@ pub fn remove(
     }
     "remove-node".clone_into(&mut wishes.operation);
     wishes.lock_hosts = lock_hosts(after);
+    let turns = Rollout { hosts: vec![without.leader().to_owned()], max_unavailable: 1, canaries: 0 };
+    wishes.policy.rollouts.insert(COMPONENT.into(), turns);
     Ok(Removal { wishes, etcd: leave::tolerance(site, &gone) })
 }
 
@@ -188,9 +190,7 @@ impl Builder {
             let mut chain = Chain::new(actor);
             leave::wish(&mut chain, gone);
             members = self.take(chain);
-            if let Some(first) = members.first_mut() {
-                first.gates.clone_from(&gates);
-            }
+            members.iter_mut().for_each(|step| step.gates.clone_from(&gates));
         }
         let left: Vec<StepId> = members.iter().map(|step| step.id.clone()).collect();
         let mut wiped: BTreeMap<&str, StepId> = BTreeMap::new();
@@ -202,9 +202,10 @@ impl Builder {
             let mut chain = Chain::new(host);
             reset::wish(&mut chain);
             let mut steps = self.take(chain);
-            if let Some(first) = steps.first_mut() {
-                first.gates.clone_from(&gates);
-                first.after.extend(left.clone());
+            // All of them: nothing is waited for by a step that has nothing to do.
+            for step in &mut steps {
+                step.gates.clone_from(&gates);
+                step.after.extend(left.clone());
             }
             wiped.extend(steps.last().map(|step| (host.spec.name.as_str(), step.id.clone())));
             // What the host was is no news to it.
@@ -262,10 +263,10 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
     };
     if settings.allow_ungraceful_removal {
         // Nobody waits for its pods: they are made anew elsewhere when its node is gone.
-        chain.add(format!("cordon-{}", host.name), drain.cordon(true)).disruption = Disruption::Drain;
+        takes_turn(chain.add(format!("cordon-{}", host.name), drain.cordon(true)));
         return;
     }
-    chain.add(format!("drain-{}", host.name), drain).disruption = Disruption::Drain;
+    takes_turn(chain.add(format!("drain-{}", host.name), drain));
     let check = Check {
         name: format!("no volume is attached to `{}`", host.node_name),
         probe: Probe::Cluster(Assertion::NoVolumes { kubeconfig, node: host.node_name.clone() }),
@@ -273,6 +274,12 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
         interval_ms: VOLUMES_INTERVAL_MS,
     };
     chain.add(format!("volumes-{}", host.name), check);
+}
+
+/// One host after the other is emptied, so that the others take their pods.
+fn takes_turn(step: &mut Step) {
+    step.disruption = Disruption::Drain;
+    step.rollout = Some(COMPONENT.into());
 }
 
 fn is_node(host: &HostSpec) -> bool {

@@ -196,10 +196,10 @@ pub(super) fn workload(
 /// OPS-092: volumes of a node that goes must be free for another one.
 pub(super) fn no_volumes(client: &Client<'_>, node: &str) -> Result<Option<Finding>, ApiError> {
     const KIND: (&str, &str) = ("storage.k8s.io/v1", "VolumeAttachment");
-    let live = match client.list("list volumes", &client.collection(KIND.0, KIND.1)?, &[]) {
+    let live = match client.collection(KIND.0, KIND.1) {
         // A cluster that knows no such thing has none.
-        Err(error) if error.code() == Some(404) => return Ok(None),
-        other => other?,
+        Err(ApiError::NoKind { .. }) => return Ok(None),
+        path => client.list("list volumes", &path?, &[])?,
     };
     let of_node = live.iter().filter(|volume| text(volume, "/spec/nodeName") == node);
     let problems: Vec<String> = of_node

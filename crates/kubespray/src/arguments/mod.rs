@@ -180,6 +180,13 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Write the reference of commands and variables, for docs/reference
+    #[command(hide = true)]
+    Reference {
+        /// The folder; made if it does not exist
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -551,7 +558,10 @@ impl Arguments {
             Command::Bundle(bundle::Bundle::Verify(c)) => c.common.output.clone(),
             Command::Bundle(bundle::Bundle::Serve(c)) => c.output.clone(),
             Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
-            Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
+            Command::Node(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Reference { .. } => Output::default(),
         }
     }
 }

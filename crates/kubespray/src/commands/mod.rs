@@ -13,6 +13,7 @@ mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod reference;
 mod remove_node;
 mod render;
 mod reset;
@@ -59,5 +60,6 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),
+        Command::Reference { dir } => reference::run(dir, printer),
     }
 }

@@ -1,6 +1,8 @@
 //! Members that leave their cluster for good (`remove_node`; spec OPS-093, OPS-100).
 
-use kubespray_resource::{Disruption, EtcdChange, EtcdExpected, EtcdHealth, EtcdMember, EtcdQuorum, EtcdSeen};
+use kubespray_resource::{
+    Disruption, EtcdChange, EtcdExpected, EtcdHealth, EtcdMember, EtcdQuorum, EtcdSeen,
+};
 use kubespray_spec::HostSpec;
 
 use super::cluster::{Cluster, Kind};

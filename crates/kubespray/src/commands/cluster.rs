@@ -12,7 +12,18 @@ pub(crate) fn run(options: &Cluster, printer: &mut Printer) -> Result<ExitCode, 
     if let Some(scenario) = &options.simulation.simulate {
         return operation::simulate_cluster(&options.operation, scenario.as_deref(), printer);
     }
-    let ran = operation::run(operation::cluster(&options.operation)?, &options.running, printer)?;
+    let mut ran = operation::run(operation::cluster(&options.operation)?, &options.running, printer)?;
+    if ran.code == ExitCode::SUCCESS && operation::wants_artifacts(&ran.reach)? {
+        let (reach, written) = operation::leave_artifacts(ran.reach, &options.operation.common)?;
+        ran.reach = reach;
+        for path in written {
+            if printer.is_json() {
+                printer.json_line(&serde_json::json!({"event": "artifact", "path": path}));
+            } else {
+                printer.line(format!("wrote `{}`", path.display()));
+            }
+        }
+    }
     // A part of the work leaves a part of a cluster; what changed nothing was looked at just now.
     if !ran.changed || options.no_verify || !options.operation.is_whole() {
         return Ok(ran.code);

@@ -28,6 +28,9 @@ const HOSTS_NAMED: usize = 8;
 /// The groups whose members are hosts of the cluster.
 const GROUPS: [&str; 3] = ["kube_control_plane", "etcd", "k8s_cluster"];
 
+/// The id of the warning that hosts do not answer.
+pub(super) const NOT_ASKED: &str = "connection";
+
 /// What is known of a cluster before anything is wished of it.
 pub(super) struct Known {
     pub(super) facts: BTreeMap<String, Facts>,
@@ -41,6 +44,8 @@ pub(super) struct Learnt {
     pub(super) reach: Reach,
     pub(super) variables: Variables,
     pub(super) known: Known,
+    /// Why hosts do not answer that need not.
+    pub(super) silent: BTreeMap<String, String>,
 }
 
 /// Which hosts must answer.
@@ -77,7 +82,7 @@ pub(super) fn learn_from(mut reach: Reach, common: &Common, answering: Answering
         (Some(limit), _) => Some(reach.site.hosts(Some(limit))?.into_iter().collect()),
         (None, _) => None,
     };
-    let facts = ask_facts(&mut reach, limit.as_ref())?;
+    let (facts, silent) = ask_facts(&mut reach, limit.as_ref())?;
     reach.site.learn(&facts);
     let variables = reach.variables();
     if answering == Answering::Meant {
@@ -89,7 +94,7 @@ pub(super) fn learn_from(mut reach: Reach, common: &Common, answering: Answering
         refuse_without_leader(&spec, &facts, &live)?;
     }
     let manifests = manifests(&spec, &variables)?;
-    Ok(Learnt { reach, variables, known: Known { facts, spec, live, manifests } })
+    Ok(Learnt { reach, variables, known: Known { facts, spec, live, manifests }, silent })
 }
 
 /// What the cluster of an inventory is to be. Hosts are asked what they are and what they already have; nothing is
@@ -170,14 +175,14 @@ pub(super) fn hosts(site: &Site) -> Vec<String> {
 }
 
 /// What hosts say of themselves. All are asked: files of one name others. Hosts that the operation is about must
-/// answer; of others a warning says that they did not.
+/// answer; of others a warning says that they did not, and why comes with what the others said.
 fn ask_facts(
     reach: &mut Reach,
     limit: Option<&BTreeSet<String>>,
-) -> Result<BTreeMap<String, Facts>, Failure> {
+) -> Result<(BTreeMap<String, Facts>, BTreeMap<String, String>), Failure> {
     let ways: Vec<_> = reach.targets.values().cloned().collect();
     let is_meant = |host: &str| limit.is_none_or(|hosts| hosts.contains(host));
-    let (mut facts, mut problems, mut silent) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut facts, mut problems, mut silent) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (host, result) in fleet::ask(&reach.transport, &ways, |_| vec![Ask::Facts]) {
         match result.map(|answered| answered.answers.into_iter().next()) {
             Ok(Some((Answer::Facts(found), ..))) => {
@@ -186,7 +191,9 @@ fn ask_facts(
             Ok(Some((other, ..))) => problems.push(fleet::unexpected(&host, &other)),
             Ok(None) => {}
             Err(why) if is_meant(&host) => problems.push(fleet::problem(&host, &why)),
-            Err(_) => silent.push(host),
+            Err(why) => {
+                silent.insert(host, why.to_string());
+            }
         }
     }
     if !problems.is_empty() {
@@ -202,11 +209,11 @@ fn ask_facts(
         return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
     }
     if !silent.is_empty() {
-        let names: Vec<&str> = silent.iter().map(String::as_str).collect();
+        let names: Vec<&str> = silent.keys().map(String::as_str).collect();
         let message = format!("not asked for facts, as they do not answer: {}", list(&names, HOSTS_NAMED));
-        reach.site.warnings.push(Diagnostic::warning("connection", message));
+        reach.site.warnings.push(Diagnostic::warning(NOT_ASKED, message));
     }
-    Ok(facts)
+    Ok((facts, silent))
 }
 
 /// VAL-200 and what follows: what must hold of each host.

@@ -1,16 +1,19 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod artifacts;
 mod cache;
 mod cluster;
 mod document;
 mod execute;
 mod imagined;
+mod kubeconfig;
 mod look;
 mod rendered;
 mod secrets;
 mod simulated;
 mod sinks;
+mod status;
 mod stored;
 mod verify;
 
@@ -25,9 +28,11 @@ use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
+pub(crate) use artifacts::{leave as leave_artifacts, wanted as wants_artifacts};
 pub(crate) use cluster::cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
+pub(crate) use kubeconfig::{Kubeconfig, kubeconfig, write_private};
 pub(crate) use look::look;
 pub(crate) use rendered::rendered;
 pub(crate) use secrets::{Standing, secrets_of, standing};
@@ -36,6 +41,7 @@ pub(crate) use simulated::{
     run as simulate,
 };
 pub(crate) use sinks::history_path;
+pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::content::fill;
-use crate::{AlternativeName, Comparison, MissingSecret, Secrets, Token};
+use crate::{AlternativeName, Change, Comparison, ManifestFlags, MissingSecret, Secrets, Token};
 
 /// When a command is done already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Guard {
         /// The names.
         names: BTreeSet<AlternativeName>,
     },
+    /// Never while manifests, by their paths, have other flags than these, whatever other guards say.
+    Flags(BTreeMap<String, ManifestFlags>),
 }
 
 /// A command that runs until its guards say that it is done. It is done when any one of them says so.
@@ -49,6 +51,9 @@ pub struct Command {
 pub struct CommandState {
     /// Whether a guard says so.
     pub done: bool,
+    /// What it would mend, where that is known.
+    #[serde(default)]
+    pub differs: Vec<Change>,
 }
 
 impl Command {
@@ -60,7 +65,9 @@ impl Command {
     /// Whether it has to run.
     pub fn compare(&self, state: &CommandState) -> Comparison {
         let mut out = Comparison::default();
-        if !state.done {
+        if !state.differs.is_empty() {
+            out.changes.clone_from(&state.differs);
+        } else if !state.done {
             out.add("command", None, Some(self.argv.join(" ")));
         }
         out

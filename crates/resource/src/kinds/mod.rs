@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod image;
 mod kubeadm;
+mod manifest;
 mod module;
 mod mount;
 mod node_state;
@@ -45,6 +46,7 @@ pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
 pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
 pub use kubeadm::{KUBEADM_BEGUN, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
+pub use manifest::ManifestFlags;
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
 pub use node_state::{

@@ -16,8 +16,15 @@ use serde_json::Value as Json;
 use support::site::Programs;
 use support::{has, json, kubespray, left_out, sh, site, start, write_inventory};
 
-const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 const ARTIFACTS: [&str; 4] = ["-e", "kubeconfig_localhost=true", "-e", "kubectl_localhost=true"];
+
+/// Changes an object, as somebody with `kubectl` would.
+fn patch(lab: &Lab, path: &str, patch: &str) {
+    let pair = "/etc/kubernetes/ssl/apiserver-kubelet-client";
+    let kind = "content-type: application/merge-patch+json";
+    let curl = format!("curl -sfk --cert {pair}.crt --key {pair}.key -X PATCH -H '{kind}' -d '{patch}'");
+    sh(lab, "status1", &format!("{curl} https://127.0.0.1:6443{path} > /dev/null"));
+}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -165,10 +172,9 @@ fn drift(lab: &Lab, folder: &Path) {
     let plan = ["plan", "cluster", "--detailed-exitcode"];
     has(&with(&plan), 0, "Nothing to do: 3 hosts as wished.");
 
-    sh(lab, "status1", &format!("{KUBECTL} label node status3 example.com/row=b --overwrite"));
-    let corefile = r#"{"data": {"Corefile": "by hand"}}"#;
-    let patch = format!("{KUBECTL} patch configmap coredns -n kube-system --type merge -p '{corefile}'");
-    sh(lab, "status1", &patch);
+    patch(lab, "/api/v1/nodes/status3", r#"{"metadata": {"labels": {"example.com/row": "b"}}}"#);
+    let coredns = "/api/v1/namespaces/kube-system/configmaps/coredns";
+    patch(lab, coredns, r#"{"data": {"Corefile": "by hand"}}"#);
     sh(lab, "status2", "echo '# by hand' >> /etc/containerd/config.toml");
     sh(lab, "status2", "systemctl disable -q kubelet.service");
     let flag = "s/- --profiling=.*/- --profiling=by-hand/; s/- --secure-port=.*/&\\n    - --by-hand=1/";
@@ -209,7 +215,7 @@ fn drift(lab: &Lab, folder: &Path) {
 
 /// What is wrong is told, and blocks nothing.
 fn trouble(lab: &Lab, folder: &Path) {
-    sh(lab, "status1", &format!("{KUBECTL} cordon status2"));
+    patch(lab, "/api/v1/nodes/status2", r#"{"spec": {"unschedulable": true}}"#);
     sh(lab, "status1", "echo '*** System restart required ***' > /run/reboot-required");
     sh(lab, "status1", "echo linux-image-amd64 > /run/reboot-required.pkgs");
     sh(lab, "status2", "mv /etc/kubernetes/manifests/kube-scheduler.yaml /root/");

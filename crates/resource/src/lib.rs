@@ -6,6 +6,7 @@
 //!
 //! Everything here is a value: no file is read, no process started, no clock asked.
 
+mod before;
 mod change;
 mod content;
 mod digest;
@@ -24,6 +25,7 @@ mod status;
 mod step;
 pub mod wire;
 
+pub use before::{BEFORE, Before, PuttingBack};
 pub use change::{Change, Comparison};
 pub use content::{Content, Mode, Owner, secrets_in};
 pub use digest::Digest;

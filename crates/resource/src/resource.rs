@@ -11,13 +11,14 @@ use crate::{
     SysctlState, Unit, UnitState, User, UserState,
 };
 use crate::{
-    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
-    ObjectState, Prune, PruneState,
+    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Nodes, NodesState, Object, ObjectAbsent,
+    ObjectAbsentState, ObjectState, Prune, PruneState,
 };
 use crate::{
     EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
     EtcdSnapshotState, Image, ImageState,
 };
+use crate::{Gone, GoneState, PutBack, PutBackState};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -100,6 +101,8 @@ kinds! {
     Prune => PruneState,
     /// A Kubernetes node.
     NodeState => NodeSeen,
+    /// The nodes of a cluster.
+    Nodes => NodesState,
     /// A Kubernetes node without pods.
     Drain => DrainState,
     /// A run of kubeadm.
@@ -114,6 +117,10 @@ kinds! {
     EtcdRestore => EtcdRestoreState,
     /// A container image.
     Image => ImageState,
+    /// What a cluster leaves beside files and units, and is gone.
+    Gone => GoneState,
+    /// What was there before.
+    PutBack => PutBackState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -159,6 +166,7 @@ impl Resource {
             (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
             (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
             (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
+            (Self::Nodes(wish), State::Nodes(state)) => wish.compare(state),
             (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
             (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
             (Self::EtcdMember(wish), State::EtcdMember(state)) => wish.compare(state),
@@ -166,6 +174,8 @@ impl Resource {
             (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
             (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
             (Self::Image(wish), State::Image(state)) => wish.compare(state),
+            (Self::Gone(wish), State::Gone(state)) => wish.compare(state),
+            (Self::PutBack(wish), State::PutBack(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -173,7 +183,9 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
+            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_) | Self::Gone(_), _) => {
+                OutcomeKind::Removed
+            }
             (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
             (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {
@@ -233,6 +245,7 @@ impl Resource {
             Self::ObjectAbsent(_) => "object_absent",
             Self::Prune(_) => "prune",
             Self::NodeState(_) => "node_state",
+            Self::Nodes(_) => "nodes",
             Self::Drain(_) => "drain",
             Self::Kubeadm(_) => "kubeadm",
             Self::EtcdMember(_) => "etcd_member",
@@ -240,6 +253,8 @@ impl Resource {
             Self::EtcdSnapshot(_) => "etcd_snapshot",
             Self::EtcdRestore(_) => "etcd_restore",
             Self::Image(_) => "image",
+            Self::Gone(_) => "gone",
+            Self::PutBack(_) => "put_back",
         }
     }
 
@@ -269,19 +284,22 @@ impl Resource {
             Self::Sysctl(sysctl) => sysctl.key.clone(),
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
-            Self::Command(command) => command.argv.join(" "),
+            Self::Command(command) => command.title(),
             Self::Object(object) => {
                 object.reference().map_or_else(|error| error, |object| object.to_string())
             }
             Self::ObjectAbsent(absent) => absent.object.to_string(),
             Self::Prune(prune) => prune.component.clone(),
             Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
+            Self::Nodes(nodes) => nodes.kubeconfig.clone(),
             Self::Kubeadm(kubeadm) => kubeadm.command(),
             Self::EtcdMember(member) => member.name.clone(),
             Self::EtcdHealth(health) => health.client.endpoints.join(","),
             Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
             Self::EtcdRestore(restore) => restore.data_dir.clone(),
             Self::Image(image) => image.reference.clone(),
+            Self::Gone(gone) => return gone.to_string(),
+            Self::PutBack(put_back) => return put_back.to_string(),
         };
         let kind = match self {
             Self::Absent(_) => "path",

@@ -9,10 +9,9 @@ use kubespray_diagnostics::Diagnostic;
 use kubespray_planner::operations::kubectl;
 use kubespray_spec::Settings;
 
-use super::cluster::{Answering, Learnt, learn_from};
+use super::heard::{Heard, hear};
 use super::kubeconfig::{taken, write_private};
 use super::{Reach, cache};
-use crate::arguments::Common;
 use crate::failure::{Failure, evaluation};
 
 /// Calls the fetched kubectl with the fetched kubeconfig, wherever the folder is moved to.
@@ -35,9 +34,9 @@ pub(crate) fn wanted(reach: &Reach) -> Result<bool, Failure> {
 }
 
 /// Leaves it here, and gives the paths that were written.
-pub(crate) fn leave(reach: Reach, common: &Common) -> Result<(Reach, Vec<PathBuf>), Failure> {
-    let learnt = learn_from(reach, common, Answering::Any)?;
-    let Some(settings) = settings(&learnt) else { return Ok((learnt.reach, Vec::new())) };
+pub(crate) fn leave(reach: Reach) -> Result<(Reach, Vec<PathBuf>), Failure> {
+    let heard = hear(reach)?;
+    let Some(settings) = settings(&heard) else { return Ok((heard.reach, Vec::new())) };
     let wishes = &settings.operations;
     let (with_config, with_kubectl) = (wishes.kubeconfig_localhost, wishes.kubectl_localhost);
     let folder = PathBuf::from(&wishes.artifacts_dir);
@@ -49,12 +48,12 @@ pub(crate) fn leave(reach: Reach, common: &Common) -> Result<(Reach, Vec<PathBuf
     let mut written = Vec::new();
     if with_config {
         let path = folder.join("admin.conf");
-        let config = taken(&learnt, None)?;
+        let config = taken(&heard, None)?;
         written.extend(write_private(&path, &config.text)?.then_some(path));
     }
     if with_kubectl {
         let path = folder.join("kubectl");
-        let site = learnt.known.site();
+        let site = heard.known.site();
         let download =
             kubectl(&site).ok_or_else(|| "no control plane's facts are known".to_owned()).flatten();
         let download = download.map_err(|why| Diagnostic::error("kubectl", why))?;
@@ -64,11 +63,11 @@ pub(crate) fn leave(reach: Reach, common: &Common) -> Result<(Reach, Vec<PathBuf
         let path = folder.join("kubectl.sh");
         written.extend(write_script(&path)?.then_some(path));
     }
-    Ok((learnt.reach, written))
+    Ok((heard.reach, written))
 }
 
-fn settings(learnt: &Learnt) -> Option<&Settings> {
-    let spec = &learnt.known.spec;
+fn settings(heard: &Heard) -> Option<&Settings> {
+    let spec = &heard.known.spec;
     Some(&spec.host(spec.groups.control_plane.first()?)?.settings)
 }
 

@@ -14,7 +14,8 @@ use kubespray_resource::CertificateEnd;
 use kubespray_resource::wire::{Answer, Ask};
 use tempfile::NamedTempFile;
 
-use super::cluster::{Answering, Learnt, NOT_ASKED, learn};
+use super::heard::{Heard, hear};
+use super::learn::reach;
 use super::secrets::value_of;
 use crate::arguments::operations as arguments;
 use crate::failure::{FOUND_ERRORS, Failure};
@@ -49,7 +50,7 @@ impl fmt::Debug for Kubeconfig {
 /// From the first control plane whose API server is ready; one that is down blocks nothing.
 pub(crate) fn kubeconfig(options: &arguments::Kubeconfig) -> Result<Kubeconfig, Failure> {
     let server = options.server.as_deref().map(checked).transpose()?;
-    taken(&learn(&options.common, &options.connection, Answering::Any)?, server)
+    taken(&hear(reach(&options.common, &options.connection)?)?, server)
 }
 
 /// The URL of an API server.
@@ -64,8 +65,8 @@ fn checked(server: &str) -> Result<&str, Failure> {
 }
 
 /// The same over hosts that were asked before.
-pub(super) fn taken(learnt: &Learnt, server: Option<&str>) -> Result<Kubeconfig, Failure> {
-    let (site, reach) = (learnt.known.site(), &learnt.reach);
+pub(super) fn taken(heard: &Heard, server: Option<&str>) -> Result<Kubeconfig, Failure> {
+    let (site, reach) = (heard.known.site(), &heard.reach);
     let sources = client_sources(&site);
     let by_host: BTreeMap<&str, &ClientSource> =
         sources.iter().map(|source| (source.host.as_str(), source)).collect();
@@ -80,11 +81,11 @@ pub(super) fn taken(learnt: &Learnt, server: Option<&str>) -> Result<Kubeconfig,
         ]
     };
     let mut answers = fleet::ask(&reach.transport, &ways, asks);
-    let mut problems: Vec<Diagnostic> = learnt
+    let mut problems: Vec<Diagnostic> = heard
         .silent
         .iter()
         .filter(|(host, _)| site.spec.groups.control_plane.contains(host))
-        .map(|(host, why)| Diagnostic::error("connection", why.clone()).on_host(host))
+        .map(|(_, why)| why.clone())
         .collect();
     let (mut found, mut spare) = (None, None);
     for source in &sources {
@@ -131,7 +132,6 @@ pub(super) fn taken(learnt: &Learnt, server: Option<&str>) -> Result<Kubeconfig,
         return Err(Diagnostic::error("kubeconfig", message).on_host(&source.host).into());
     };
     let mut warnings = reach.site.warnings.clone();
-    warnings.retain(|warning| warning.id != NOT_ASKED);
     warnings.extend(
         problems
             .into_iter()

@@ -10,7 +10,8 @@ use kubespray_resource::wire::{Answer, Ask, JournalEntry};
 use kubespray_resource::{RunId, StepId};
 
 use super::Reach;
-use super::cluster::{Answering, NOT_ASKED, learn};
+use super::heard::hear;
+use super::learn::reach;
 use crate::arguments::operations as arguments;
 use crate::failure::Failure;
 use crate::fleet;
@@ -24,20 +25,19 @@ const LONGEST: u64 = 64 << 10;
 
 /// How the cluster of an inventory is, and what was noticed beside it. With a limit, of these hosts alone.
 pub(crate) fn status(options: &arguments::Status) -> Result<(Status, Vec<Diagnostic>), Failure> {
-    let learnt = learn(&options.common, &options.connection, Answering::Any)?;
-    let site = learnt.known.site();
+    let heard = hear(reach(&options.common, &options.connection)?)?;
+    let site = heard.known.site();
     let questions = status_questions(&site);
-    let mut warnings = learnt.reach.site.warnings.clone();
-    // Told as a problem.
-    warnings.retain(|warning| warning.id != NOT_ASKED);
-    let mut seen = StatusSeen { silent: learnt.silent.clone(), ..StatusSeen::default() };
-    let is_live = |host: &str| learnt.known.live.control_planes.contains(host);
-    ask_hosts(&learnt.reach, &questions, &is_live, &mut seen, &mut warnings)?;
-    ask_kubernetes(&learnt.reach, &questions, &mut seen)?;
-    ask_journals(&learnt.reach, &mut seen)?;
+    let mut warnings = heard.reach.site.warnings.clone();
+    let mut seen = StatusSeen::default();
+    seen.silent = heard.silent.iter().map(|(host, why)| (host.clone(), why.message.clone())).collect();
+    let is_live = |host: &str| heard.known.live.control_planes.contains(host);
+    ask_hosts(&heard.reach, &questions, &is_live, &mut seen, &mut warnings)?;
+    ask_kubernetes(&heard.reach, &questions, &mut seen)?;
+    ask_journals(&heard.reach, &mut seen)?;
     let mut status = judged(&site, &questions, &seen);
     if let Some(limit) = &options.common.limit {
-        status.keep(&learnt.reach.site.hosts(Some(limit))?.into_iter().collect());
+        status.keep(&heard.reach.site.hosts(Some(limit))?.into_iter().collect());
     }
     Ok((status, warnings))
 }

@@ -154,6 +154,7 @@ pub fn step(resource: impl Into<Resource>, notifies: &[&str]) -> Apply {
         notifies: notifies.iter().map(|token| Token((*token).into())).collect(),
         secrets: Secrets::default(),
         inputs: Default::default(),
+        remember: false,
     }
 }
 

@@ -5,12 +5,17 @@
 
 mod client;
 mod cluster;
+mod difference;
+mod reset;
 mod rules;
+mod scale;
 mod status;
 mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
 pub use cluster::cluster;
+pub use reset::{Reset, reset};
+pub use scale::{Newcomers, scale};
 pub use status::{
     ApiWay, CertificateStatus, Existence, HostAnswers, HostQuestions, HostStatus, JournalSeen, LockStatus,
     MemberStatus, Remark, SOON_DAYS, STATUS_SCHEMA_VERSION, Status, StatusSeen, Versions, status,

@@ -57,6 +57,14 @@ pub struct CommandState {
 }
 
 impl Command {
+    /// Program and arguments in one short line.
+    pub fn title(&self) -> String {
+        const LONGEST: usize = 100;
+        let whole = self.argv.join(" ");
+        let short: String = whole.lines().next().unwrap_or_default().chars().take(LONGEST).collect();
+        if short == whole { whole } else { format!("{short} …") }
+    }
+
     /// Standard input with its secrets.
     pub fn input(&self, secrets: &Secrets) -> Result<Option<String>, MissingSecret> {
         self.stdin.as_deref().map(|template| fill(template, secrets)).transpose()

@@ -19,6 +19,7 @@ use crate::components::downloads::{install, install_members};
 use cluster::{Cluster, Kind, Member, hosts};
 pub(crate) use member::{READY, ROLLOUT};
 use pki::Pki;
+pub(crate) use pki::trust_store;
 
 /// Why nothing can be planned, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -175,7 +175,7 @@ fn drift(lab: &Lab, folder: &Path) {
 
     let found = with(&plan);
     assert_eq!(found.code, 2, "{}{}", found.out, found.err);
-    eprintln!("{}", found.out);
+
     for difference in [
         "~ object ConfigMap kube-system/coredns",
         "-  Corefile: by hand",
@@ -183,7 +183,7 @@ fn drift(lab: &Lab, folder: &Path) {
         "-# by hand",
         "enabled: false -> true",
         "--profiling in kube-scheduler.yaml: True -> False",
-        "--v in kube-scheduler.yaml: 2 -> ",
+        "--v in kube-scheduler.yaml: 2 goes",
         "~ sysctl net.ipv4.ip_forward",
         "live: 0 -> 1",
         "example.com/row: b -> a",

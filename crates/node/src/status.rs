@@ -92,7 +92,7 @@ fn node(node: &Value) -> NodeStatus {
         problem: condition_problem(node, "Ready"),
         kubelet: plain(text(node, "/status/nodeInfo/kubeletVersion")).to_owned(),
         engine: text(node, "/status/nodeInfo/containerRuntimeVersion").to_owned(),
-        cordon: seen.unschedulable.then(|| Cordon { by: seen.cordoned_by, since }),
+        cordon: seen.unschedulable.then_some(Cordon { by: seen.cordoned_by, since }),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What answers of hosts amount to, and what operators take from a cluster.
-#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::format_push_string, unreachable_pub, reason = "tests")]
 
 #[allow(dead_code, reason = "other tests need the rest")]
 mod support;

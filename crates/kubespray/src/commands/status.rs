@@ -226,7 +226,7 @@ fn of_lock(lock: &LockStatus, now_ms: u64) -> Vec<String> {
     let hosts: Vec<&str> = lock.hosts.iter().map(String::as_str).collect();
     let holder = &lock.holder;
     let mut lines = vec![format!(
-        "lock          `{}`: {}, run `{}`, since {} ago, on {}",
+        "lock          `{}`: {}, run `{}`, for {}, on {}",
         holder.owner,
         holder.operation,
         holder.run,
@@ -252,12 +252,16 @@ fn remarks(title: &str, remarks: &[Remark]) -> Vec<String> {
     }
     let width =
         remarks.iter().filter_map(|remark| remark.host.as_ref()).map(|host| host.chars().count()).max();
-    let width = width.unwrap_or(0).min(WIDEST_COLUMN);
+    let indent = match width.unwrap_or(0).min(WIDEST_COLUMN) {
+        0 => 2,
+        width => width + 4,
+    };
     let mut lines = vec![String::new(), title.to_owned()];
     for remark in remarks.iter().take(MOST_LINES) {
         let host = remark.host.as_deref().unwrap_or_default();
-        lines.push(format!("  {host:width$}  {}", remark.message));
-        lines.extend(remark.hint.as_ref().map(|hint| format!("  {:width$}    {hint}", "")));
+        let host = format!("  {host}");
+        lines.push(format!("{host:indent$}{}", remark.message));
+        lines.extend(remark.hint.as_ref().map(|hint| format!("{:indent$}  {hint}", "")));
     }
     if let more @ 1.. = remarks.len().saturating_sub(MOST_LINES) {
         lines.push(format!("  and {more} more: `--output json`"));

@@ -88,7 +88,7 @@ fn fetch_to(path: &Path, mode: Mode, download: &Download) -> Result<bool, Box<Di
         ..download.clone()
     };
     let name = download.urls.first().map_or("a file", String::as_str);
-    kubespray_node::fetch(&host, &own).map(|_| true).map_err(|failure| {
+    kubespray_node::fetch(&host, &own).map(|()| true).map_err(|failure| {
         let problem =
             Diagnostic::error("fetch", format!("`{name}` could not be fetched: {}", failure.message));
         let problem = failure.evidence.iter().fold(problem, |p, line| p.because(line.clone()));

@@ -29,8 +29,8 @@ pub(crate) fn status(options: &arguments::Status) -> Result<(Status, Vec<Diagnos
     let site = heard.known.site();
     let questions = status_questions(&site);
     let mut warnings = heard.reach.site.warnings.clone();
-    let mut seen = StatusSeen::default();
-    seen.silent = heard.silent.iter().map(|(host, why)| (host.clone(), why.message.clone())).collect();
+    let silent = heard.silent.iter().map(|(host, why)| (host.clone(), why.message.clone())).collect();
+    let mut seen = StatusSeen { silent, ..StatusSeen::default() };
     let is_live = |host: &str| heard.known.live.control_planes.contains(host);
     ask_hosts(&heard.reach, &questions, &is_live, &mut seen, &mut warnings)?;
     ask_kubernetes(&heard.reach, &questions, &mut seen)?;

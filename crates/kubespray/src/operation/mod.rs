@@ -13,7 +13,9 @@ mod intent;
 mod kubeconfig;
 mod learn;
 mod look;
+mod remove;
 mod rendered;
+mod reset;
 mod scale;
 mod secrets;
 mod simulated;
@@ -40,7 +42,9 @@ pub(crate) use execute::{Start, execute, resume};
 pub(crate) use intent::{Intent, wanted};
 pub(crate) use kubeconfig::{Kubeconfig, kubeconfig, write_private};
 pub(crate) use look::look;
+pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
+pub(crate) use reset::{Reset, Wiping, clean, workloads};
 pub(crate) use scale::Scale;
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{
@@ -112,6 +116,15 @@ impl Reach {
         self.connected().ways(hosts)
     }
 
+    /// Whether nobody is asked before hosts are removed (LIFE-236).
+    pub(crate) fn skips_confirmation(&self) -> bool {
+        let variables = self.variables();
+        let hosts = self.site.inventory.hosts();
+        let found =
+            hosts.first().and_then(|host| variables.get_if_defined(host, "skip_confirmation").ok()?);
+        found.is_some_and(|value| ["true", "yes", "1"].contains(&value.to_text().to_lowercase().as_str()))
+    }
+
     fn connected(&self) -> Connected<'_> {
         Connected { transport: &self.transport, targets: &self.targets }
     }
@@ -171,7 +184,15 @@ pub(crate) struct Ran {
 pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
     let about = wanted.about.clone();
-    let planned = wanted.plan()?;
+    Ok(Ran { about, ..run_planned(wanted.plan()?, running, printer)? })
+}
+
+/// Does what a plan says; where nothing differs no run is begun.
+pub(crate) fn run_planned(
+    planned: Planned,
+    running: &Running,
+    printer: &mut Printer,
+) -> Result<Ran, Failure> {
     if planned.plan.is_empty() {
         if printer.is_json() {
             printer.json_line(
@@ -180,10 +201,10 @@ pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> R
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
-        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about });
+        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about: None });
     }
     let code = execute(&planned, Start::New, running, printer)?;
-    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about })
+    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about: None })
 }
 
 /// `kubespray resources`: the wishes are those of a document.

@@ -113,7 +113,7 @@ impl World {
     }
 
     pub fn apply(&self, resource: impl Into<Resource>) -> Result<Outcome, Failure> {
-        kubespray_node::apply(&self.host, &resource.into(), &Secrets::default(), &mut || Ok(()))
+        kubespray_node::apply(&self.host, &resource.into(), &Secrets::default(), &mut |_| Ok(()))
     }
 
     /// Applies twice: the first time changes, the second time nothing.

@@ -6,6 +6,7 @@
 mod client;
 mod cluster;
 mod difference;
+mod remove;
 mod reset;
 mod rules;
 mod scale;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
 pub use cluster::cluster;
+pub use remove::{Leaving, Removal, forget, remove};
 pub use reset::{Reset, reset};
 pub use scale::{Newcomers, scale};
 pub use status::{

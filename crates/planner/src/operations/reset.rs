@@ -114,22 +114,32 @@ fn short(id: &str) -> &str {
 fn losses(site: &Site<'_>, gone: &BTreeSet<&str>) -> Vec<PlanningError> {
     let live = site.live;
     let stays = |host: &str| !gone.contains(host);
-    let is_whole = !site.spec.hosts.iter().any(|host| stays(&host.name) && live.is_anything(&host.name));
+    // Who does not answer may be anything.
+    let is_silent = |host: &str| stays(host) && !site.facts.contains_key(host);
+    let goes_on = |host: &str| stays(host) && (is_silent(host) || live.is_anything(host));
+    let Some(first) = gone.first().filter(|_| site.spec.hosts.iter().any(|host| goes_on(&host.name))) else {
+        return Vec::new();
+    };
     let mut out = Vec::new();
-    let Some(first) = gone.first().filter(|_| !is_whole) else { return out };
-    let hint = "leave `--limit` out to reset the whole cluster, or make room first and take the host away with `kubespray remove-node`";
+    let hint = "leave `--limit` out to reset the whole cluster, naming hosts that are gone for good with `--dead`; or \
+                take single hosts away with `kubespray remove-node`";
     for (what, cluster) in [("etcd", &live.etcd), ("etcd for events", &live.etcd_events)] {
-        let members = cluster.members.len();
+        if cluster.members.is_empty() {
+            continue;
+        }
+        let silent = site.spec.groups.etcd.iter().filter(|host| is_silent(host));
+        let members = cluster.members.iter().chain(silent).collect::<BTreeSet<_>>().len();
         let left = cluster.members.iter().filter(|host| stays(host)).count();
         let needed = members / 2 + 1;
-        if left < members && left < needed {
+        let is_touched = cluster.members.iter().any(|host| !stays(host));
+        if is_touched && left < needed {
             let message =
                 format!("{what} would be left with {left} of {members} members, and needs {needed}");
             out.push(refusal(first, message, hint));
         }
     }
     let planes = &live.control_planes;
-    if !planes.is_empty() && !planes.iter().any(|host| stays(host)) {
+    if !planes.is_empty() && planes.iter().all(|host| !stays(host)) {
         let message = "the last control plane of a cluster that has other nodes would be gone";
         out.push(refusal(first, message, hint));
     }

@@ -53,7 +53,8 @@ fn lab_a_cluster_is_made_once() {
     }
 
     // Each member could let hosts in, and what brought the key there is gone.
-    let keys = lab.hosts().iter().map(|host| sh(&lab, &host.name, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem"));
+    let keys =
+        lab.hosts().into_iter().map(|host| sh(&lab, &host.name, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem"));
     assert_eq!(keys.collect::<BTreeSet<_>>().len(), 1);
     for host in lab.hosts() {
         let found = sh(&lab, &host.name, "stat --format '%a %U' /etc/ssl/etcd/ssl/ca-key.pem*");

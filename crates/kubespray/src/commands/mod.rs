@@ -8,6 +8,7 @@ mod config;
 mod exec;
 mod facts;
 mod inventory;
+mod kubeconfig;
 mod man;
 mod node;
 mod ping;
@@ -19,6 +20,7 @@ mod render;
 mod reset;
 mod resources;
 mod runs;
+mod status;
 mod validate;
 mod vars;
 mod verify;
@@ -52,6 +54,8 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Reset(options) => reset::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
+        Command::Status(options) => status::run(options, printer),
+        Command::Kubeconfig(options) => kubeconfig::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),

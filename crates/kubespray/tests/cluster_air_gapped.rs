@@ -1,5 +1,5 @@
 //! A site without the internet, by the commands and the settings of `docs/guides/air-gapped.md`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -29,18 +29,14 @@ struct Site<'s> {
 }
 
 impl Site<'_> {
-    fn words<'w>(&self, words: &[&'w str], password: &'w str) -> Vec<&'w str> {
-        [words, &["-e", password]].concat()
-    }
-
     fn run(&self, words: &[&str]) -> Run {
         let password = format!("ansible_become_password={LOCKED_PASSWORD}");
-        kubespray(self.folder, self.lab, &self.words(words, &password))
+        kubespray(self.folder, self.lab, &[words, &["-e", &password]].concat())
     }
 
     fn start(&self, words: &[&str]) -> Running {
         let password = format!("ansible_become_password={LOCKED_PASSWORD}");
-        start(self.folder, self.lab, &self.words(words, &password))
+        start(self.folder, self.lab, &[words, &["-e", &password]].concat())
     }
 
     fn sh(&self, host: &str, script: &str) -> String {

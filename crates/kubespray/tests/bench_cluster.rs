@@ -69,7 +69,7 @@ fn install(lab: &Lab, folder: &Path) -> Install {
         first_ms.get_or_insert(at_ms);
         last_ms = last_ms.max(at_ms);
         if event["event"] == "step_done" {
-            let kind = kinds.get(event["step"].as_str().unwrap()).unwrap();
+            let kind = kinds[event["step"].as_str().unwrap()];
             let seconds = event["took_ms"].as_f64().unwrap() / 1000.0 / f64::from(HOSTS);
             *parts.get_mut(part_of(kind)).unwrap() += seconds;
             busy += seconds;

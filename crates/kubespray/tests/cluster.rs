@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::sleep;
@@ -48,6 +49,15 @@ fn lab_a_cluster_is_made_once() {
     for host in lab.hosts() {
         let found = sh(&lab, &host.name, "getent hosts kubernetes.default.svc.cluster.local");
         assert!(found.starts_with("10.233.0.1 "), "{}: {found}", host.name);
+    }
+
+    // Each member could let hosts in, and what brought the key there is gone.
+    let keys =
+        lab.hosts().into_iter().map(|host| sh(&lab, &host.name, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem"));
+    assert_eq!(keys.collect::<BTreeSet<_>>().len(), 1);
+    for host in lab.hosts() {
+        let found = sh(&lab, &host.name, "stat --format '%a %U' /etc/ssl/etcd/ssl/ca-key.pem*");
+        assert_eq!(found, "600 root\n", "{}", host.name);
     }
 
     let began = Instant::now();

@@ -10,16 +10,16 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, image};
+use crate::kinds::{etcd, gone, image, key_copy, put_back};
 use crate::{Host, View, observe};
 
-/// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
-/// not at all where nothing differs. A difference that stays is a failure that names it.
+/// Makes a host as wished and proves it. `before_change` is called once with what is there, right before the first
+/// effect, and not at all where nothing differs. A difference that stays is a failure that names it.
 pub fn apply(
     host: &dyn Host,
     resource: &Resource,
     secrets: &Secrets,
-    before_change: &mut dyn FnMut() -> Result<(), Failure>,
+    before_change: &mut dyn FnMut(&State) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
     let (state, comparison) = look(host, resource, secrets)?;
     if comparison.is_same() {
@@ -29,11 +29,13 @@ pub fn apply(
         return Err(impossible(format!("the output of `{missing}` is not there"))
             .hint("the step that gives it must be part of the run"));
     }
-    before_change()?;
+    before_change(&state)?;
     let kind = resource.outcome_kind(&state);
     let output = match resource {
         Resource::CertificateRequest(wish) => Some(certificate::request(host, wish)?),
         Resource::Signature(wish) => Some(authority::sign(host, wish)?),
+        Resource::KeyOffer(wish) => Some(key_copy::offer(host, wish)?),
+        Resource::KeySealing(wish) => Some(key_copy::seal(host, wish)?),
         _ => {
             act(host, resource, &state, secrets)?;
             if is_proved(resource) {
@@ -119,10 +121,13 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Certificate(wish), State::Certificate(state)) => {
             certificate::apply(host, wish, state.as_ref())
         }
+        (Resource::KeyCopy(wish), State::KeyCopy(state)) => key_copy::apply(host, wish, state.as_ref()),
         (Resource::Object(wish), State::Object(state)) => object::apply(host, wish, state, secrets),
         (Resource::ObjectAbsent(wish), _) => object::apply_absent(host, wish),
         (Resource::Prune(wish), _) => prune::apply(host, wish),
         (Resource::NodeState(wish), _) => node_state::apply(host, wish),
+        // There is nothing to make true.
+        (Resource::Nodes(_), _) => Ok(()),
         (Resource::Drain(wish), _) => drain::apply(host, wish),
         (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
         (Resource::EtcdMember(wish), _) => etcd::apply_member(host, wish),
@@ -130,6 +135,8 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => etcd::apply_snapshot(host, wish, state),
         (Resource::EtcdRestore(wish), State::EtcdRestore(state)) => etcd::apply_restore(host, wish, state),
         (Resource::Image(wish), _) => image::apply(host, wish, secrets),
+        (Resource::Gone(wish), State::Gone(state)) => gone::apply(host, wish, state),
+        (Resource::PutBack(wish), State::PutBack(state)) => put_back::apply(host, wish, state),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

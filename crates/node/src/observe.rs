@@ -6,8 +6,8 @@ use crate::kinds::{
     account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
     mount, packages, part, path, sysctl, unit,
 };
-use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, image};
+use crate::kinds::{drain, kubeadm, node_state, nodes, object, prune};
+use crate::kinds::{etcd, gone, image, key_copy, put_back};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -45,15 +45,21 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::EtcdSnapshot(wish) => State::EtcdSnapshot(etcd::observe_snapshot(view, wish)?),
         Resource::EtcdRestore(wish) => State::EtcdRestore(etcd::observe_restore(view, wish)?),
         Resource::Image(wish) => State::Image(image::observe(view, wish)?),
+        Resource::Gone(wish) => State::Gone(gone::observe(view, wish)?),
+        Resource::PutBack(wish) => State::PutBack(put_back::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
         Resource::Authority(wish) => State::Authority(authority::observe(view, wish)?),
         Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),
         Resource::Signature(_) => State::Signature(OnDemandState),
         Resource::Certificate(wish) => State::Certificate(certificate::observe(view, wish)?),
+        Resource::KeyOffer(_) => State::KeyOffer(OnDemandState),
+        Resource::KeySealing(_) => State::KeySealing(OnDemandState),
+        Resource::KeyCopy(wish) => State::KeyCopy(key_copy::observe(view, wish)?),
         Resource::Object(wish) => State::Object(object::observe(view, wish)?),
         Resource::ObjectAbsent(wish) => State::ObjectAbsent(object::observe_absent(view, wish)?),
         Resource::Prune(wish) => State::Prune(prune::observe(view, wish)?),
         Resource::NodeState(wish) => State::NodeState(node_state::observe(view, wish)?),
+        Resource::Nodes(wish) => State::Nodes(nodes::observe(view, wish)?),
         Resource::Drain(wish) => State::Drain(drain::observe(view, wish)?),
         Resource::Kubeadm(wish) => State::Kubeadm(kubeadm::observe(view, wish)?),
     })

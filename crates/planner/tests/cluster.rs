@@ -57,6 +57,7 @@ fn who_is_locked_who_takes_turns_and_who_may_fail() {
             ("control-plane", "c2 c1".to_owned(), 1),
             ("engine", "c2 c1 w1 w2 w3 w4 w5".to_owned(), at_once),
             ("etcd", "e2 e1 c1".to_owned(), 1),
+            ("proxies", "c2 c1 w1 w2 w3 w4 w5".to_owned(), at_once),
             ("workers", "w1 w2 w3 w4 w5".to_owned(), at_once),
         ];
         assert_eq!(turns, expected, "{vars}");
@@ -93,7 +94,8 @@ fn the_phases_of_a_host_are_in_their_order() {
     );
     assert_eq!(
         phases("c1"),
-        format!("{begin} etcd network node control-plane kubeadm control-plane network resolvconf")
+        format!("{begin} etcd network node control-plane kubeadm control-plane network resolvconf etcd"),
+        "a copy of a key is the last that is done: nothing waits for it"
     );
     assert_eq!(phases("e1"), "bootstrap_os preinstall download etcd");
     assert_eq!(phases("w1"), format!("{begin} network node kubeadm network resolvconf"));

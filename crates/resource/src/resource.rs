@@ -11,13 +11,15 @@ use crate::{
     SysctlState, Unit, UnitState, User, UserState,
 };
 use crate::{
-    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
-    ObjectState, Prune, PruneState,
+    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Nodes, NodesState, Object, ObjectAbsent,
+    ObjectAbsentState, ObjectState, Prune, PruneState,
 };
 use crate::{
     EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
     EtcdSnapshotState, Image, ImageState,
 };
+use crate::{Gone, GoneState, PutBack, PutBackState};
+use crate::{KeyCopy, KeyCopyState, KeyOffer, KeySealing};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -92,6 +94,12 @@ kinds! {
     Signature => OnDemandState,
     /// A certificate of the host.
     Certificate => Option<CertificateState>,
+    /// An offer to take a copy of a key.
+    KeyOffer => OnDemandState,
+    /// A key, sealed for one host.
+    KeySealing => OnDemandState,
+    /// A copy of an authority's key.
+    KeyCopy => Option<KeyCopyState>,
     /// A Kubernetes object.
     Object => ObjectState,
     /// No Kubernetes object.
@@ -100,6 +108,8 @@ kinds! {
     Prune => PruneState,
     /// A Kubernetes node.
     NodeState => NodeSeen,
+    /// The nodes of a cluster.
+    Nodes => NodesState,
     /// A Kubernetes node without pods.
     Drain => DrainState,
     /// A run of kubeadm.
@@ -114,6 +124,10 @@ kinds! {
     EtcdRestore => EtcdRestoreState,
     /// A container image.
     Image => ImageState,
+    /// What a cluster leaves beside files and units, and is gone.
+    Gone => GoneState,
+    /// What was there before.
+    PutBack => PutBackState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -155,10 +169,14 @@ impl Resource {
             (Self::CertificateRequest(wish), State::CertificateRequest(state)) => wish.compare(state),
             (Self::Signature(wish), State::Signature(state)) => wish.compare(state),
             (Self::Certificate(wish), State::Certificate(state)) => wish.compare(state.as_ref()),
+            (Self::KeyOffer(wish), State::KeyOffer(state)) => wish.compare(state),
+            (Self::KeySealing(wish), State::KeySealing(state)) => wish.compare(state),
+            (Self::KeyCopy(wish), State::KeyCopy(state)) => wish.compare(state.as_ref()),
             (Self::Object(wish), State::Object(state)) => wish.compare(state, secrets)?,
             (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
             (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
             (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
+            (Self::Nodes(wish), State::Nodes(state)) => wish.compare(state),
             (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
             (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
             (Self::EtcdMember(wish), State::EtcdMember(state)) => wish.compare(state),
@@ -166,6 +184,8 @@ impl Resource {
             (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
             (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
             (Self::Image(wish), State::Image(state)) => wish.compare(state),
+            (Self::Gone(wish), State::Gone(state)) => wish.compare(state),
+            (Self::PutBack(wish), State::PutBack(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -173,7 +193,9 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
+            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_) | Self::Gone(_), _) => {
+                OutcomeKind::Removed
+            }
             (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
             (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {
@@ -193,7 +215,10 @@ impl Resource {
                 | State::Authority(None)
                 | State::Certificate(None)
                 | State::CertificateRequest(_)
-                | State::Signature(_),
+                | State::Signature(_)
+                | State::KeyOffer(_)
+                | State::KeySealing(_)
+                | State::KeyCopy(None),
             ) => OutcomeKind::Created,
             (Self::Block(Block { text: None, .. }) | Self::Line(Line { line: None, .. }), _) => {
                 OutcomeKind::Removed
@@ -229,10 +254,14 @@ impl Resource {
             Self::CertificateRequest(_) => "certificate_request",
             Self::Signature(_) => "signature",
             Self::Certificate(_) => "certificate",
+            Self::KeyOffer(_) => "key_offer",
+            Self::KeySealing(_) => "key_sealing",
+            Self::KeyCopy(_) => "key_copy",
             Self::Object(_) => "object",
             Self::ObjectAbsent(_) => "object_absent",
             Self::Prune(_) => "prune",
             Self::NodeState(_) => "node_state",
+            Self::Nodes(_) => "nodes",
             Self::Drain(_) => "drain",
             Self::Kubeadm(_) => "kubeadm",
             Self::EtcdMember(_) => "etcd_member",
@@ -240,6 +269,8 @@ impl Resource {
             Self::EtcdSnapshot(_) => "etcd_snapshot",
             Self::EtcdRestore(_) => "etcd_restore",
             Self::Image(_) => "image",
+            Self::Gone(_) => "gone",
+            Self::PutBack(_) => "put_back",
         }
     }
 
@@ -256,7 +287,10 @@ impl Resource {
             | Self::Download(Download { path, .. })
             | Self::Archive(Archive { path, .. })
             | Self::Authority(Authority { certificate_path: path, .. })
-            | Self::Certificate(Certificate { path, .. }) => path.clone(),
+            | Self::Certificate(Certificate { path, .. })
+            | Self::KeyOffer(KeyOffer { path })
+            | Self::KeySealing(KeySealing { key_path: path, .. })
+            | Self::KeyCopy(KeyCopy { path, .. }) => path.clone(),
             Self::CertificateRequest(CertificateRequest { subject, .. })
             | Self::Signature(Signature { subject, .. }) => subject.to_string(),
             Self::Packages(packages) => packages.wishes.keys().cloned().collect::<Vec<_>>().join(" "),
@@ -276,16 +310,22 @@ impl Resource {
             Self::ObjectAbsent(absent) => absent.object.to_string(),
             Self::Prune(prune) => prune.component.clone(),
             Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
+            Self::Nodes(nodes) => nodes.kubeconfig.clone(),
             Self::Kubeadm(kubeadm) => kubeadm.command(),
             Self::EtcdMember(member) => member.name.clone(),
             Self::EtcdHealth(health) => health.client.endpoints.join(","),
             Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
             Self::EtcdRestore(restore) => restore.data_dir.clone(),
             Self::Image(image) => image.reference.clone(),
+            Self::Gone(gone) => return gone.to_string(),
+            Self::PutBack(put_back) => return put_back.to_string(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
             Self::CertificateRequest(_) => "certificate request",
+            Self::KeyOffer(_) => "offer for the key",
+            Self::KeySealing(_) => "sealed key",
+            Self::KeyCopy(_) => "copy of the key",
             Self::ObjectAbsent(_) => "object",
             Self::NodeState(_) => "node",
             other => other.kind(),

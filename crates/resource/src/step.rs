@@ -63,9 +63,9 @@ pub struct Step {
     /// The rollout whose window the host must be in.
     #[serde(default)]
     pub rollout: Option<String>,
-    /// What takes it back, where that is possible.
+    /// Whether the host keeps what it had before, for a reset.
     #[serde(default)]
-    pub undo: Option<Resource>,
+    pub remember: bool,
 }
 
 impl Step {
@@ -82,7 +82,7 @@ impl Step {
             notifies: Vec::new(),
             disruption: Disruption::None,
             rollout: None,
-            undo: None,
+            remember: false,
         }
     }
 }

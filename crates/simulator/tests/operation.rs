@@ -533,6 +533,56 @@ all:
 }
 
 #[test]
+fn hosts_are_let_in_when_the_first_holder_of_etcds_key_is_lost() {
+    const BEFORE: &str = "
+all:
+  hosts: {a: , b: , c: , d: }
+  children:
+    kube_control_plane: {hosts: {a: , b: , c: }}
+    kube_node: {hosts: {a: , b: , c: }}
+    etcd: {hosts: {a: , b: , c: }}
+";
+    const AFTER: &str = "
+all:
+  hosts: {b: , c: , d: }
+  children:
+    kube_control_plane: {hosts: {b: , c: , d: }}
+    kube_node: {hosts: {b: , c: , d: }}
+    etcd: {hosts: {b: , c: , d: }}
+";
+    // The pods of a lost node are moved when it is removed, not here.
+    const VARS: &str = "dns_mode: none";
+    const KEY: &str = "/etc/ssl/etcd/ssl/ca-key.pem";
+    let text = |world: &World, host: &str, path: &str| world.host(host).unwrap().text(path);
+    let mut world = made(&Operation::new(BEFORE, "custom_cni", VARS));
+    let key = text(&world, "a", KEY);
+    assert!(key.as_ref().is_some_and(|key| key.contains("PRIVATE KEY")));
+    assert_eq!((text(&world, "b", KEY), text(&world, "c", KEY)), (key.clone(), key.clone()));
+    assert_eq!(text(&world, "d", KEY), None);
+    // Neither what helpers keep of runs nor anything else on a host has the key.
+    for (name, host) in world.hosts() {
+        let body = key.as_ref().and_then(|key| key.lines().nth(1)).unwrap();
+        let kept = host.kept_by_helpers();
+        let leaks: Vec<&String> =
+            kept.iter().filter(|(_, text)| text.contains(body)).map(|kept| kept.0).collect();
+        assert_eq!(leaks, Vec::<&String>::new(), "{name}");
+        assert!(!host.portrait().keys().any(|path| path.ends_with(".kubespray-offer")), "{name}");
+    }
+
+    world.befall(Fault::Off { host: "a".into(), off_ms: u64::MAX });
+    world.go_for(SETTLED_MS);
+    let operation = Operation::new(AFTER, "custom_cni", VARS);
+    let (report, _) = operation.run(&mut world, "replace");
+    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
+    world.go_for(SETTLED_MS);
+    assert_eq!(are_ready(&mut world, "d", &["b", "c", "d"]), Ok(()));
+    assert_eq!(text(&world, "d", KEY), key, "the next loss is none, either");
+    assert_eq!(text(&world, "d", "/etc/ssl/etcd/ssl/ca.pem"), text(&world, "b", "/etc/ssl/etcd/ssl/ca.pem"));
+    assert_eq!(operation.left(&mut world), Vec::<String>::new());
+    assert_eq!(world.violations(), []);
+}
+
+#[test]
 fn a_node_is_drained_and_given_back() {
     let operation = Operation::new(ALL, "custom_cni", "");
     let mut world = made(&operation);

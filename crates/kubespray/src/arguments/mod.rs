@@ -80,6 +80,40 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray cluster -i inventory/mycluster/hosts.yaml\n  kubespray cluster -i hosts.yaml -K -u admin\n  kubespray cluster -i hosts.yaml --tags containerd"
     )]
     Cluster(operations::Cluster),
+    /// Add hosts to a cluster: those that the inventory has and the cluster has not
+    ///
+    /// What `scale.yml` of Kubespray does, and for control planes and members of etcd too, wherever they stand in their
+    /// groups. Connects to the new hosts and to those that must learn of them: control planes and etcd, and all nodes
+    /// when a control plane is new. With `--limit` only the hosts that it names are added. The second run changes
+    /// nothing.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray scale -i inventory/mycluster/hosts.yaml\n  kubespray scale -i hosts.yaml -l node9\n  kubespray plan scale -i hosts.yaml"
+    )]
+    Scale(operations::Cluster),
+    /// Take hosts out of a cluster: workers, control planes, members of etcd, the first ones and dead ones too
+    ///
+    /// What `remove-node.yml` of Kubespray does, and what it leaves to be done by hand: pods move away, local proxies
+    /// and API servers forget the host, its member leaves etcd, it is wiped, its node is deleted. Refuses what would
+    /// cost etcd its quorum or the cluster its last control plane. Says what to take out of the inventory.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray remove-node node9 -i inventory/mycluster/hosts.yaml\n  kubespray remove-node node7 node8 --dead --yes -i hosts.yaml\n  kubespray plan remove-node node9 -i hosts.yaml"
+    )]
+    RemoveNode(operations::RemoveNode),
+    /// Take everything of a cluster off its hosts, which then are what they were before
+    ///
+    /// What `reset.yml` of Kubespray does, and what it leaves behind. Asks for the cluster's name. Refuses hosts of another
+    /// cluster, and single hosts (`--limit`) that the rest cannot spare. Foreign rules of packet filters, the network, and
+    /// snapshots of etcd stay. `kubespray plan reset` shows everything first. All data of the cluster is lost.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed or was refused, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray reset -i inventory/mycluster/hosts.yaml\n  kubespray reset -i hosts.yaml --yes --cluster-id 5f70…\n  kubespray reset -i hosts.yaml --dead node3"
+    )]
+    Reset(operations::Reset),
     /// Find out whether a cluster works; changes nothing
     ///
     /// Asks every host and the API servers for everything that must be true of the cluster of the inventory: etcd,
@@ -222,7 +256,7 @@ pub(crate) struct NodeClean {
 }
 
 /// How hosts are reached, beyond what the inventory says.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     /// User to log in as, where the inventory names none
     #[arg(short, long, value_name = "NAME", help_heading = "Connection")]
@@ -413,7 +447,7 @@ pub(crate) struct ConfigShow {
 }
 
 /// Options of all commands that read an inventory.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
     /// Inventory: a file, a folder, an executable, or hosts with commas; several are merged in order
     #[arg(short, long, value_name = "PATH", required = true, help_heading = "Inventory")]
@@ -494,12 +528,18 @@ impl Arguments {
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
-            Command::Cluster(c) => c.operation.common.output.clone(),
+            Command::RemoveNode(c) => c.operation.common.output.clone(),
+            Command::Cluster(c) | Command::Scale(c) => c.operation.common.output.clone(),
+            Command::Reset(c) => c.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
-                operations::PlanOf::Cluster(c) => c.operation.common.output.clone(),
+                operations::PlanOf::Cluster(c) | operations::PlanOf::Scale(c) => {
+                    c.operation.common.output.clone()
+                }
+                operations::PlanOf::RemoveNode(c) => c.operation.common.output.clone(),
+                operations::PlanOf::Reset(c) => c.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),

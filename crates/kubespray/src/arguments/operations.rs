@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Common, Connection};
 
 /// Options of everything that plans.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Operation {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -35,6 +35,8 @@ pub(crate) struct Simulation {
     ///
     /// Planner, controller and helper are the real ones; time, network, disks and packages are imagined. The file is
     /// YAML: `seed: 1` and `faults`, a list such as `- {after_ms: 2000, power_off: {host: node1, off_ms: 60000}}`.
+    /// Operations on a cluster begin with one: that of the inventory, but for `before: {without: [node9], vars:
+    /// {kube_version: 1.35.1}}`.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Simulation")]
     pub(crate) simulate: Option<Option<PathBuf>>,
 }
@@ -70,6 +72,45 @@ pub(crate) struct Cluster {
     /// Do not assert at the end of a run that the cluster works, as `kubespray verify` does
     #[arg(long, help_heading = "Run")]
     pub(crate) no_verify: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    /// Ask nobody
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Do not ask for the cluster's name
+    #[arg(short, long, requires = "cluster_id", help_heading = "Reset")]
+    pub(crate) yes: bool,
+    /// The id that the cluster must have: the fingerprint of its certificate authority, as `plan reset` prints it; `none`
+    /// where hosts have none
+    #[arg(long, value_name = "ID", help_heading = "Reset")]
+    pub(crate) cluster_id: Option<String>,
+    /// Hosts that are gone for good: they are left out, and nothing waits for them; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]
@@ -133,7 +174,13 @@ pub(crate) struct Plan {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanOf {
     /// What `kubespray cluster` would do
-    Cluster(PlanCluster),
+    Cluster(PlanIntent),
+    /// What `kubespray scale` would do
+    Scale(PlanIntent),
+    /// What `kubespray remove-node NAME` would do
+    RemoveNode(PlanRemoveNode),
+    /// What `kubespray reset` would do
+    Reset(PlanReset),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -150,7 +197,36 @@ pub(crate) struct PlanOutput {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PlanCluster {
+pub(crate) struct PlanIntent {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanRemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanReset {
+    /// Hosts that are gone for good: they are left out; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

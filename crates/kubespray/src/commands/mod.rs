@@ -13,7 +13,9 @@ mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod remove_node;
 mod render;
+mod reset;
 mod resources;
 mod runs;
 mod validate;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Command, Config, Inventory, Vars};
 use crate::failure::Failure;
+use crate::operation;
 use crate::printer::Printer;
 
 /// Runs a command; the exit code is that of a command that did its job.
@@ -42,7 +45,10 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
-        Command::Cluster(options) => cluster::run(options, printer),
+        Command::Cluster(options) => cluster::run(&operation::Cluster, options, printer),
+        Command::RemoveNode(options) => remove_node::run(options, printer),
+        Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
+        Command::Reset(options) => reset::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),

@@ -49,7 +49,7 @@ pub fn write_inventory_of(lab: &Lab, folder: &Path, user: &str, leaders: usize) 
     std::fs::write(folder.join("hosts.yaml"), text).unwrap();
 }
 
-fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
+pub fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
     let (options, words) = match arguments.iter().position(|argument| *argument == "--") {
         Some(at) => arguments.split_at(at),
         None => (arguments, &[][..]),
@@ -159,7 +159,7 @@ impl Running {
     }
 }
 
-fn ended(output: std::process::Output) -> Run {
+pub fn ended(output: std::process::Output) -> Run {
     Run {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

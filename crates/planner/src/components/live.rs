@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{
-    Absent, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN, Line, Resource, State,
-    StepId,
+    Absent, BEFORE, Before, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN,
+    Line, NodeListed, Nodes, NodesState, Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
@@ -19,6 +21,8 @@ pub struct Live {
     pub super_admins: BTreeSet<String>,
     /// Nodes: `kubelet.conf` is there.
     pub nodes: BTreeSet<String>,
+    /// The nodes that an API server lists, by their names in the cluster; nothing where none answers.
+    pub listed: Option<BTreeMap<String, NodeListed>>,
     /// The cluster of etcd.
     pub etcd: LiveEtcd,
     /// Its cluster for events.
@@ -27,6 +31,12 @@ pub struct Live {
     pub etcd_authorities: BTreeSet<String>,
     /// Holders of the key of the cluster's certificate authority.
     pub authorities: BTreeSet<String>,
+    /// Fingerprints of the cluster's certificate authority, by host: SHA-256 in hexadecimal digits.
+    pub cluster_ids: BTreeMap<String, String>,
+    /// Those of etcd's.
+    pub etcd_ids: BTreeMap<String, String>,
+    /// What hosts had before they were changed for a cluster, of those that kept it.
+    pub before: BTreeMap<String, Vec<Before>>,
 }
 
 /// What is there of a cluster of etcd.
@@ -43,6 +53,7 @@ pub struct LiveEtcd {
 const CONTROL_PLANE: &str = "live/control-plane";
 const SUPER_ADMIN: &str = "live/super-admin";
 const NODE: &str = "live/node";
+const LISTED: &str = "live/listed";
 /// A node whose making was begun by us and not finished.
 const BEGUN: &str = "live/begun";
 const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
@@ -50,6 +61,8 @@ const ETCD_EVENTS: [&str; 3] =
     ["live/etcd-events-member", "live/etcd-events-settings", "live/etcd-events-health"];
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
+const WAS: &str = "live/before";
+const IDS: [&str; 2] = ["live/cluster-id", "live/etcd-id"];
 
 /// What a host is asked, to know what it already is.
 pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
@@ -64,6 +77,14 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
         (AUTHORITY, format!("{}/ca.key", kubernetes.kube_cert_dir)),
     ];
     probes.extend(paths.into_iter().map(|(name, path)| probe(host, name, Absent { path, recursive: false })));
+    if host.roles.control_plane {
+        let kubeconfig = format!("{}/admin.conf", kubernetes.kube_config_dir);
+        probes.push(probe(host, LISTED, Nodes { kubeconfig }));
+    }
+    let text = |path: String| Line { path, starts_with: "-".into(), line: None };
+    probes.push(probe(host, WAS, text(BEFORE.into())));
+    probes.push(probe(host, IDS[0], text(format!("{}/ca.crt", kubernetes.kube_cert_dir))));
+    probes.push(probe(host, IDS[1], text(format!("{}/ca.pem", etcd.etcd_cert_dir))));
     probes
 }
 
@@ -137,16 +158,63 @@ impl Live {
                 _ => None,
             }),
         };
+        let ids = |name: &str| -> BTreeMap<String, String> {
+            let of = |host: &HostSpec| match state(&host.name, name)? {
+                State::Line(part) => Some((host.name.clone(), fingerprint(part.text.as_deref()?)?)),
+                _ => None,
+            };
+            spec.hosts.iter().filter_map(of).collect()
+        };
         let begun = with(BEGUN);
         let made = |name: &str| with(name).difference(&begun).cloned().collect::<BTreeSet<_>>();
         Self {
             control_planes: made(CONTROL_PLANE),
             super_admins: made(SUPER_ADMIN),
             nodes: made(NODE),
+            listed: spec.groups.control_plane.iter().find_map(|host| match state(host, LISTED)? {
+                State::Nodes(NodesState::Listed(nodes)) => Some(nodes.clone()),
+                _ => None,
+            }),
             etcd: etcd(ETCD),
             etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),
             authorities: with(AUTHORITY),
+            cluster_ids: ids(IDS[0]),
+            etcd_ids: ids(IDS[1]),
+            before: spec
+                .hosts
+                .iter()
+                .filter_map(|host| match state(&host.name, WAS)? {
+                    State::Line(part) => Some((host.name.clone(), Before::read(part.text.as_deref()?))),
+                    _ => None,
+                })
+                .collect(),
         }
+    }
+
+    /// Whether a host is a node or a member of etcd already.
+    pub(crate) fn is_anything(&self, host: &str) -> bool {
+        [&self.nodes, &self.control_planes, &self.etcd.members, &self.etcd_events.members]
+            .iter()
+            .any(|hosts| hosts.contains(host))
+    }
+}
+
+/// The SHA-256 fingerprint of the first certificate of a PEM text, as openssl prints it but for colons and case.
+fn fingerprint(pem: &str) -> Option<String> {
+    let body = pem.split_once("-----BEGIN CERTIFICATE-----")?.1.split_once("-----END CERTIFICATE-----")?.0;
+    let body: String = body.split_whitespace().collect();
+    Some(Digest::of(&STANDARD.decode(body).ok()?).as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_of_the_bytes_within() {
+        let pem = "-----BEGIN CERTIFICATE-----\naGVs\nbG8=\n-----END CERTIFICATE-----\n";
+        assert_eq!(fingerprint(pem).as_deref(), Some(Digest::of(b"hello").as_str()));
+        assert_eq!(fingerprint("no certificate"), None);
     }
 }

@@ -4,8 +4,15 @@
 //! rollouts, locks, how many hosts may fail.
 
 mod cluster;
+mod difference;
+mod remove;
+mod reset;
 mod rules;
+mod scale;
 mod verify;
 
 pub use cluster::cluster;
+pub use remove::{Leaving, Removal, forget, remove};
+pub use reset::{Reset, reset};
+pub use scale::{Newcomers, scale};
 pub use verify::{clocks_apart, verify};

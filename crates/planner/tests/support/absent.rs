@@ -44,6 +44,9 @@ pub fn absent(resource: &Resource) -> State {
         Resource::Certificate(_) => State::Certificate(None),
         Resource::CertificateRequest(_) => State::CertificateRequest(r::OnDemandState),
         Resource::Signature(_) => State::Signature(r::OnDemandState),
+        Resource::KeyOffer(_) => State::KeyOffer(r::OnDemandState),
+        Resource::KeySealing(_) => State::KeySealing(r::OnDemandState),
+        Resource::KeyCopy(_) => State::KeyCopy(None),
         Resource::EtcdMember(_) => {
             State::EtcdMember(r::EtcdMemberState { members: Vec::new(), problem: Some("not there".into()) })
         }
@@ -70,6 +73,7 @@ pub fn absent(resource: &Resource) -> State {
         }
         Resource::ObjectAbsent(_) => State::ObjectAbsent(r::ObjectAbsentState::Unknown("no cluster".into())),
         Resource::Prune(_) => State::Prune(r::PruneState::Unknown("no cluster".into())),
+        Resource::Nodes(_) => State::Nodes(r::NodesState::Unknown("there is no cluster".into())),
         Resource::Drain(_) => State::Drain(r::DrainState::Unknown("no cluster".into())),
         other => panic!("what is `{}` when it is not there?", other.title()),
     }

@@ -11,18 +11,22 @@ mod download;
 mod drain;
 mod etcd;
 mod file;
+mod gone;
 mod host;
 mod identity;
 mod image;
+mod key_copy;
 mod kubeadm;
 mod module;
 mod mount;
 mod node_state;
+mod nodes;
 mod object;
 mod packages;
 mod part;
 mod path;
 mod prune;
+mod put_back;
 mod sysctl;
 mod unit;
 
@@ -41,9 +45,11 @@ pub use etcd::{
     EtcdSnapshotStatus, EtcdStatus,
 };
 pub use file::{File, FileState};
+pub use gone::{Gone, GoneState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
 pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
+pub use key_copy::{KeyCopy, KeyCopyState, KeyOffer, KeySealing};
 pub use kubeadm::{KUBEADM_BEGUN, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
@@ -51,6 +57,7 @@ pub use node_state::{
     CORDONED_BY_ANNOTATION, LABELS_ANNOTATION, NodeChange, NodePresent, NodeSeen, NodeState,
     TAINTS_ANNOTATION,
 };
+pub use nodes::{NodeListed, Nodes, NodesState};
 pub use object::{
     COMPONENT_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, Object, ObjectAbsent, ObjectAbsentState,
     ObjectRef, ObjectSeen, ObjectState,
@@ -59,6 +66,7 @@ pub use packages::{PackageManager, PackageWish, Packages, PackagesState};
 pub use part::{Block, Line, PartState};
 pub use path::{Absent, AbsentState, Directory, DirectoryState, Link, LinkState, PathKind};
 pub use prune::{ObjectKind, Prune, PruneState};
+pub use put_back::{PutBack, PutBackState};
 pub use sysctl::{Sysctl, SysctlState};
 pub use unit::{Running, Unit, UnitState};
 

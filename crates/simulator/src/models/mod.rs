@@ -100,7 +100,9 @@ pub(crate) fn started(host: &SimHost, unit: &str) -> Result<(), String> {
         "containerd.service" => programs_there(host, &["containerd", "runc"]),
         "kubelet.service" => {
             programs_there(host, &["kubelet"])?;
-            kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)
+            kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)?;
+            containerd::make_pods(host);
+            Ok(())
         }
         _ => Ok(()),
     }

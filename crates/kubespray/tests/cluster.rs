@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
 use rustix::process::Signal;
-use serde_json::Value as Json;
 use support::site::Programs;
-use support::{has, json, kubespray, left_out, sh, site, start, write_inventory};
+use support::{changes, has, json, kubespray, left_out, sh, site, start, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
@@ -64,14 +63,6 @@ fn lab_a_cluster_is_made_once() {
     let began = Instant::now();
     has(&cluster(&["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
     eprintln!("a second run: {:?}", began.elapsed());
-}
-
-/// The steps that a plan would do, without checks.
-fn changes(plan: &Json) -> Vec<String> {
-    let steps = plan["steps"].as_array().unwrap().iter();
-    let changed =
-        steps.filter(|planned| planned["changes"] == true && planned["resource"]["check"].is_null());
-    changed.map(|planned| planned["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -347,6 +347,18 @@ impl Resource {
         }
     }
 
+    /// The file of the host that it is made of.
+    pub fn made_of(&self) -> Option<&str> {
+        match self {
+            Self::Archive(wish) => Some(&wish.path),
+            Self::File(wish) => match &wish.content {
+                crate::Content::CopyOf { path, .. } => Some(path),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What it waits for: inputs whose change makes it do something although it looks as it should.
     pub fn awaits(&self) -> Option<crate::Token> {
         match self {

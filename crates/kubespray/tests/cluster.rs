@@ -53,11 +53,11 @@ fn lab_a_cluster_is_made_once() {
     }
 
     // Each member could let hosts in, and what brought the key there is gone.
-    let keys = lab.hosts().iter().map(|host| sh(&lab, &host.name, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem"));
-    assert_eq!(keys.collect::<BTreeSet<_>>().len(), 1);
+    let key = |host: &str| sh(&lab, host, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem");
+    assert_eq!(lab.hosts().iter().map(|host| key(&host.name)).collect::<BTreeSet<_>>().len(), 1);
     for host in lab.hosts() {
         let found = sh(&lab, &host.name, "stat --format '%a %U' /etc/ssl/etcd/ssl/ca-key.pem*");
-        assert_eq!(found, "600 root\n", "{}", host.name);
+        assert_eq!(found, "600 root", "{}", host.name);
     }
 
     let began = Instant::now();

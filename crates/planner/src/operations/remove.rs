@@ -96,7 +96,8 @@ pub fn remove(
     let without = Site { spec: after, facts: &facts, live: &live };
     let wanted = cluster(&without, manifests)?;
     // Whoever leads now has what is done in the cluster's name from now on.
-    let leads = if leaving.hosts.contains(site.leader()) { of_leader(&without, &wanted) } else { HashSet::new() };
+    let leads =
+        if leaving.hosts.contains(site.leader()) { of_leader(&without, &wanted) } else { HashSet::new() };
     let others = difference(wanted, &cluster(&with, manifests)?, |step| leads.contains(&step.id));
     let mut builder = Builder { wishes: others, refusals: Vec::new() };
     builder.build(site, &without, &gone, leaving);

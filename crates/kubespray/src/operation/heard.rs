@@ -23,7 +23,7 @@ pub(super) fn hear(mut reach: Reach) -> Result<Heard, Failure> {
     let (mut facts, mut silent) = (BTreeMap::new(), BTreeMap::new());
     for (host, result) in asked.facts(&hosts(site)) {
         match result {
-            Ok(found) => drop(facts.insert(host, found)),
+            Ok((found, _)) => drop(facts.insert(host, found)),
             Err(why) => drop(silent.insert(host, why)),
         }
     }

@@ -13,6 +13,7 @@ mod dns;
 mod downloads;
 mod engine;
 pub(crate) mod etcd;
+pub(crate) mod helm;
 mod images;
 pub(crate) mod join;
 pub(crate) mod kubelet;
@@ -27,6 +28,7 @@ mod preinstall;
 pub(crate) mod reset;
 pub(crate) mod resolvers;
 mod toml;
+pub(crate) mod unbuilt;
 pub(crate) mod verify;
 mod yaml;
 

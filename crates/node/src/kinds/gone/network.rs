@@ -1,5 +1,7 @@
 //! Namespaces, interfaces, routes, virtual servers.
 
+use std::net::IpAddr;
+
 use kubespray_resource::Failure;
 use serde_json::Value;
 
@@ -71,8 +73,13 @@ fn bridges(host: &dyn Host, folder: &str) -> Result<Vec<String>, Failure> {
     Ok(out)
 }
 
-/// Routes, each behind its family: `-4 10.233.64.0/26 via 10.0.0.2 dev eth0 proto bird`.
-pub(super) fn routes(host: &dyn Host, protocols: &[String]) -> Result<Vec<String>, Failure> {
+/// Routes into some networks, each behind its family: `-4 10.233.64.0/26 via 10.0.0.2 dev eth0 proto bird`. A program
+/// of routes may have others that are the host's own.
+pub(super) fn routes(
+    host: &dyn Host,
+    protocols: &[String],
+    networks: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut out = Vec::new();
     for family in ["-4", "-6"] {
         for protocol in protocols {
@@ -80,11 +87,37 @@ pub(super) fn routes(host: &dyn Host, protocols: &[String]) -> Result<Vec<String
                 // Flags that are only shown.
                 let words = line.split_whitespace().filter(|word| !["linkdown", "dead"].contains(word));
                 let words: Vec<&str> = words.collect();
+                let to = words.iter().find(|word| {
+                    word.starts_with(|c: char| c.is_ascii_hexdigit()) && word.contains(['.', ':'])
+                });
+                if !to.is_some_and(|to| networks.iter().any(|network| holds(network, to))) {
+                    continue;
+                }
                 out.push(format!("{family} {} proto {protocol}", words.join(" ")));
             }
         }
     }
     Ok(out)
+}
+
+/// Whether a network holds an address or another network.
+fn holds(network: &str, other: &str) -> bool {
+    let parts = |text: &str| -> Option<(u128, u32, u32)> {
+        let (address, length) =
+            text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let (bits, all) = match address.parse().ok()? {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let length: u32 = length.map_or(Some(all), |length| length.parse().ok())?;
+        (length <= all).then_some((bits, length, all))
+    };
+    let (Some((bits, length, all)), Some((other, other_length, other_all))) = (parts(network), parts(other))
+    else {
+        return false;
+    };
+    let same = (bits ^ other).checked_shr(all - length).unwrap_or(0) == 0;
+    all == other_all && length <= other_length && same
 }
 
 pub(super) fn remove_routes(host: &dyn Host, routes: &[String]) -> Result<(), Failure> {
@@ -132,4 +165,26 @@ pub(super) fn remove_virtual_servers(host: &dyn Host, servers: &[String]) -> Res
         run(host, &argv)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn networks_hold_what_lies_within() {
+        for (network, other, expected) in [
+            ("10.233.64.0/18", "10.233.64.0/26", true),
+            ("10.233.64.0/18", "10.233.127.9", true),
+            ("10.233.64.0/18", "10.233.128.0/26", false),
+            ("10.233.64.0/18", "10.233.0.0/16", false),
+            ("fd85:ee78:d8a6:8607::1:0000/112", "fd85:ee78:d8a6:8607::1:5", true),
+            ("0.0.0.0/0", "fd00::1", false),
+            ("::/0", "fd00::1", true),
+            ("10.0.0.0/33", "10.0.0.1", false),
+            ("words", "10.0.0.1", false),
+        ] {
+            assert_eq!(holds(network, other), expected, "{network} {other}");
+        }
+    }
 }

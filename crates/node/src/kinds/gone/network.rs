@@ -6,11 +6,12 @@ use kubespray_resource::Failure;
 use serde_json::Value;
 
 use super::{lines_of, running};
-use crate::kinds::{must, run};
+use crate::kinds::{must, run, text_of};
 use crate::{Host, Spawn};
 
 const NAMESPACES: &str = "/run/netns";
-const INTERFACES: &str = "/sys/class/net";
+/// Those of the own network, also where `/sys` is that of another one.
+const INTERFACES: &str = "/proc/self/net/dev";
 
 /// Namespaces whose names begin so.
 pub(super) fn namespaces(host: &dyn Host, prefix: &str) -> Result<Vec<String>, Failure> {
@@ -36,7 +37,7 @@ pub(super) fn interfaces(
 ) -> Result<Vec<String>, Failure> {
     let bridges = bridges(host, configurations)?;
     let mut out = Vec::new();
-    for name in host.list(INTERFACES)? {
+    for name in all(host)? {
         let is_named =
             names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
         if is_named || bridges.contains(&name) && is_free(host, &name, prefixes)? {
@@ -46,14 +47,24 @@ pub(super) fn interfaces(
     Ok(out)
 }
 
+/// The names of all interfaces.
+fn all(host: &dyn Host) -> Result<Vec<String>, Failure> {
+    let text = text_of(host, INTERFACES)?.unwrap_or_default();
+    // Two lines of titles.
+    let names = text.lines().skip(2).filter_map(|line| line.split_once(':'));
+    Ok(names.map(|(name, _)| name.trim().to_owned()).collect())
+}
+
 /// A bridge that another interface is a port of may be the host's own way to its network. Those of pods, which go
 /// first, have names of their kind.
 fn is_free(host: &dyn Host, bridge: &str, prefixes: &[String]) -> Result<bool, Failure> {
-    let ports = host.list(&format!("{INTERFACES}/{bridge}/brif"))?;
-    let is_of_pod = |port: &String| {
+    let lines = lines_of(host, &["ip", "-o", "link", "show", "master", bridge])?;
+    // `7: veth12@if2: <BROADCAST> …`
+    let ports = lines.iter().filter_map(|line| line.split([':', '@']).nth(1)).map(str::trim);
+    let is_of_pod = |port: &str| {
         port.starts_with("veth") || prefixes.iter().any(|prefix| port.starts_with(prefix.as_str()))
     };
-    Ok(ports.iter().all(is_of_pod))
+    Ok(ports.into_iter().all(is_of_pod))
 }
 
 /// The bridges that configurations of CNI name.
@@ -136,7 +147,7 @@ pub(super) fn virtual_servers(
     ports: (u16, u16),
 ) -> Result<Vec<String>, Failure> {
     // Without the interface, whatever is there is not of kube-proxy.
-    if !host.list(INTERFACES)?.iter().any(|name| name == interface) {
+    if !all(host)?.iter().any(|name| name == interface) {
         return Ok(Vec::new());
     }
     let addresses = lines_of(host, &["ip", "-o", "address", "show", "dev", interface])?;

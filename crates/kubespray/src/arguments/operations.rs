@@ -81,6 +81,25 @@ pub(crate) struct Cluster {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    /// Ask nobody
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Reset {
     /// Do not ask for the cluster's name
     #[arg(short, long, requires = "cluster_id", help_heading = "Reset")]
@@ -108,6 +127,28 @@ pub(crate) struct Verify {
     /// How long to wait at most for what is not true yet, in seconds; 0 looks once
     #[arg(long, value_name = "S", help_heading = "Verify")]
     pub(crate) wait: Option<u64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    /// Where to write it, with mode 0600; `-` prints it, also on a terminal
+    #[arg(long, value_name = "FILE", help_heading = "Kubeconfig")]
+    pub(crate) out: Option<PathBuf>,
+    /// The address of the API server in it: `https://ADDRESS:PORT`
+    #[arg(long, value_name = "URL", help_heading = "Kubeconfig")]
+    pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
@@ -158,6 +199,8 @@ pub(crate) enum PlanOf {
     Cluster(PlanIntent),
     /// What `kubespray scale` would do
     Scale(PlanIntent),
+    /// What `kubespray remove-node NAME` would do
+    RemoveNode(PlanRemoveNode),
     /// What `kubespray reset` would do
     Reset(PlanReset),
     /// What `kubespray resources FILE` would do
@@ -177,6 +220,22 @@ pub(crate) struct PlanOutput {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanIntent {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanRemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

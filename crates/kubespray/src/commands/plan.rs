@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanIntent, PlanOf, PlanOutput, PlanReset, PlanResources};
+use crate::arguments::operations::{
+    Operation, Plan, PlanIntent, PlanOf, PlanOutput, PlanReset, PlanResources, Simulation,
+};
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Intent, Wanted};
 use crate::printer::Printer;
@@ -14,8 +16,12 @@ const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let (plan, output) = match &options.of {
-        PlanOf::Cluster(options) => (intent(&operation::Cluster, options, printer), &options.output),
-        PlanOf::Scale(options) => (intent(&operation::Scale, options, printer), &options.output),
+        PlanOf::Cluster(options) => (whole(&operation::Cluster, options, printer), &options.output),
+        PlanOf::Scale(options) => (whole(&operation::Scale, options, printer), &options.output),
+        PlanOf::RemoveNode(options) => {
+            let remove = operation::RemoveNode { names: options.names.clone(), dead: options.dead };
+            (intent(&remove, &options.operation, &options.simulation, printer), &options.output)
+        }
         PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
     };
@@ -25,16 +31,23 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
     })
 }
 
-fn intent(
-    intent: &dyn Intent,
+fn whole(
+    of: &dyn Intent,
     options: &PlanIntent,
     printer: &mut Printer,
 ) -> Result<kubespray_resource::Plan, Failure> {
-    match &options.simulation.simulate {
-        Some(scenario) => {
-            operation::simulated_intent_plan(intent, &options.operation, scenario.as_deref(), printer)
-        }
-        None => real(operation::wanted(intent, &options.operation)?, printer),
+    intent(of, &options.operation, &options.simulation, printer)
+}
+
+fn intent(
+    intent: &dyn Intent,
+    options: &Operation,
+    simulation: &Simulation,
+    printer: &mut Printer,
+) -> Result<kubespray_resource::Plan, Failure> {
+    match &simulation.simulate {
+        Some(scenario) => operation::simulated_intent_plan(intent, options, scenario.as_deref(), printer),
+        None => real(operation::wanted(intent, options)?, printer),
     }
 }
 

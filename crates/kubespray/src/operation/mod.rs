@@ -1,21 +1,26 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod artifacts;
 mod asked;
 mod cache;
 mod cluster;
 mod document;
 mod execute;
+mod heard;
 mod imagined;
 mod intent;
+mod kubeconfig;
 mod learn;
 mod look;
+mod remove;
 mod rendered;
 mod reset;
 mod scale;
 mod secrets;
 mod simulated;
 mod sinks;
+mod status;
 mod stored;
 mod verify;
 
@@ -30,11 +35,14 @@ use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
+pub(crate) use artifacts::{leave as leave_artifacts, wanted as wants_artifacts};
 pub(crate) use cluster::Cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use intent::{Intent, wanted};
+pub(crate) use kubeconfig::{Kubeconfig, kubeconfig, write_private};
 pub(crate) use look::look;
+pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
 pub(crate) use reset::{Reset, Wiping, clean, workloads};
 pub(crate) use scale::Scale;
@@ -43,6 +51,7 @@ pub(crate) use simulated::{
     intent as simulate_intent, intent_plan as simulated_intent_plan, plan as simulated_plan, run as simulate,
 };
 pub(crate) use sinks::history_path;
+pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 
@@ -107,6 +116,15 @@ impl Reach {
         self.connected().ways(hosts)
     }
 
+    /// Whether nobody is asked before hosts are removed (LIFE-236).
+    pub(crate) fn skips_confirmation(&self) -> bool {
+        let variables = self.variables();
+        let hosts = self.site.inventory.hosts();
+        let found =
+            hosts.first().and_then(|host| variables.get_if_defined(host, "skip_confirmation").ok()?);
+        found.is_some_and(|value| ["true", "yes", "1"].contains(&value.to_text().to_lowercase().as_str()))
+    }
+
     fn connected(&self) -> Connected<'_> {
         Connected { transport: &self.transport, targets: &self.targets }
     }
@@ -166,7 +184,15 @@ pub(crate) struct Ran {
 pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
     let about = wanted.about.clone();
-    let planned = wanted.plan()?;
+    Ok(Ran { about, ..run_planned(wanted.plan()?, running, printer)? })
+}
+
+/// Does what a plan says; where nothing differs no run is begun.
+pub(crate) fn run_planned(
+    planned: Planned,
+    running: &Running,
+    printer: &mut Printer,
+) -> Result<Ran, Failure> {
     if planned.plan.is_empty() {
         if printer.is_json() {
             printer.json_line(
@@ -175,10 +201,10 @@ pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> R
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
-        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about });
+        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about: None });
     }
     let code = execute(&planned, Start::New, running, printer)?;
-    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about })
+    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about: None })
 }
 
 /// `kubespray resources`: the wishes are those of a document.

@@ -72,9 +72,9 @@ fn doubles(version: &str) -> TempDir {
     folder
 }
 
-/// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
-pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
-    let store = Store::open(folder.join("bundle")).unwrap();
+/// Puts a supply into a new bundle.
+pub fn bundled(supply: &Supply, folder: &Path) -> Store {
+    let store = Store::open(folder).unwrap();
     for file in &supply.files {
         let entry = FileEntry {
             path: file.url.clone(),
@@ -88,6 +88,18 @@ pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
     for image in &supply.images {
         store.add_image_archive(&image.reference, &image.archive).unwrap();
     }
+    store
+}
+
+/// Serves the bundle of a site that was served at this address before.
+pub fn served_again(folder: &Path, address: SocketAddr) -> Server {
+    let store = Store::open(folder.join("bundle")).unwrap();
+    serve(&store, Options { listen: Some(address), ..Options::default() }).unwrap()
+}
+
+/// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
+pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
+    let store = bundled(supply, &folder.join("bundle"));
     let listen = Some(SocketAddr::from((lab.gateway(), 0)));
     let server = serve(&store, Options { listen, ..Options::default() }).unwrap();
     let site = Site {

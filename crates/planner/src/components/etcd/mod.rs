@@ -5,6 +5,7 @@
 //! settings of a member, not only other lines in its file (ETCD-099, ETCD-124).
 
 mod cluster;
+pub(crate) mod leave;
 mod member;
 mod pki;
 mod settings;
@@ -141,6 +142,15 @@ fn try_wish(chain: &mut Chain<'_>) -> Result<(), Problem> {
         pki::finish(chain, pki, &whole.main);
     }
     Ok(())
+}
+
+/// What nothing else waits for: the last steps of a host. What cannot be planned was told by [`wish`].
+pub(crate) fn finish(chain: &mut Chain<'_>) {
+    if takes_part(&chain.host)
+        && let Ok(Whole { pki: Some(pki), .. }) = Whole::of(chain.host.site)
+    {
+        pki::copy(chain, &pki);
+    }
 }
 
 /// ETCD-006: systems whose images bring the users.

@@ -16,7 +16,9 @@ mod preflight;
 mod render;
 mod select;
 mod since;
+mod skew;
 mod sources;
+mod windows;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};

@@ -9,7 +9,7 @@ use kubespray_resource::{
 
 use crate::diff::unified;
 use crate::outputs::{self, known_outputs};
-use crate::sources;
+use crate::{sources, windows};
 
 /// What an operation wishes of all hosts, before anything was seen of them.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +122,7 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         return Err(errors);
     }
     outputs::demand(&mut compared_steps);
+    windows::spare(&mut compared_steps);
     sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
@@ -136,8 +137,8 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         let is_lacked =
             matches!(seen.states.get(&step.id), Some(Ok(State::Sysctl(state))) if state.live.is_none());
         let turn = step.rollout.clone().map(|rollout| (step.host.clone(), rollout));
-        let is_asked_again =
-            is_check(&step.resource) && turn.as_ref().is_some_and(|turn| disturbed.contains(turn));
+        let is_asked_again = (is_check(&step.resource) || windows::gives_back(&step.resource))
+            && turn.as_ref().is_some_and(|turn| disturbed.contains(turn));
         let changes =
             !compared.is_same() || awaited || is_asked_again || (is_lacked && loading.contains(&step.host));
         if changes && step.disruption != Disruption::None {
@@ -152,6 +153,7 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         let diff = diff_of(&step, seen, changes);
         steps.push(PlannedStep { seen: compared, changes, diff, step });
     }
+    windows::hold_what_changes(&mut steps);
     Ok(Plan {
         schema_version: PLAN_SCHEMA_VERSION,
         operation: wishes.operation,

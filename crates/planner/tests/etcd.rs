@@ -483,6 +483,7 @@ fn what_is_there_is_learned_from_its_hosts() {
             }
             Ok(State::EtcdHealth(EtcdHealthState { wanted: true, members, problem: None }))
         }
+        Resource::Kubeadm(_) | Resource::Check(_) => Err(Failure::of_host("no program")),
         other => panic!("{other:?}"),
     };
     let asked = spec.hosts.iter().flat_map(|host| probes(host).into_iter().map(|probe| (&host.name, probe)));

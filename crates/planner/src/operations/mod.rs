@@ -5,7 +5,11 @@
 
 mod cluster;
 mod rules;
+mod upgrade;
+mod upgrade_checks;
 mod verify;
 
 pub use cluster::cluster;
+pub use upgrade::{UpgradeOptions, upgrade};
+pub use upgrade_checks::refuse_other_version;
 pub use verify::{clocks_apart, verify};

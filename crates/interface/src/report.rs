@@ -33,6 +33,14 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
         let hosts: Vec<&str> = report.locked.iter().map(String::as_str).collect();
         let _ = writeln!(out, "the lock may still be held on {}, which did not answer", list(&hosts, 8));
     }
+    if !report.cordoned.is_empty() {
+        let hosts: Vec<&str> = report.cordoned.iter().map(String::as_str).collect();
+        let _ = writeln!(
+            out,
+            "cordoned by us and not given back: {}; going on finishes them and lets them take pods again",
+            hosts.join(", ")
+        );
+    }
     if let Some(command) = go_on {
         let _ = writeln!(out, "to go on: {command}");
     }
@@ -116,6 +124,7 @@ mod tests {
             slowest: vec![SlowStep { step: "a/x".into(), host: "a".into(), took_ms: 61_000 }],
             failures: vec![HostFailure { host: "b".into(), step: Some("b/x/unit".into()), failure }],
             locked: vec!["b".into()],
+            cordoned: vec!["b".into()],
             go_on: None,
         };
         insta::assert_snapshot!(report_text(&report, Some("kubespray runs resume r1 -i hosts.yaml")));

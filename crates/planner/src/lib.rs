@@ -33,3 +33,4 @@ pub use preflight::{HostSeen, node_facts, preflight};
 pub use render::{Item, ItemKind, render};
 pub use select::{Selection, select};
 pub use since::{Moved, changed_since};
+pub use windows::{BlockedPod, blocked_pods};

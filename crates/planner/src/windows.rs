@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_resource::{Comparison, Disruption, Hold, NodeState, PlannedStep, Resource, Step};
+use kubespray_resource::{
+    Comparison, Disruption, DrainPod, DrainState, Hold, NodeState, Plan, PlannedStep, Resource, State, Step,
+};
+
+use crate::Seen;
 
 /// Host and rollout.
 type Turn = (String, String);
@@ -39,6 +43,33 @@ pub(crate) fn spare(steps: &mut [(Step, Comparison)]) {
             *compared = Comparison::default();
         }
     }
+}
+
+/// A pod that has to move and that something holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockedPod {
+    /// The host whose node it is on.
+    pub host: String,
+    /// The pod, with its owner and what holds it.
+    pub pod: DrainPod,
+}
+
+/// The pods that drains of a plan cannot move as things are, by what the API server said to trial evictions (OPS-053,
+/// PAIN-045). Drains that delete what they cannot evict are held by nothing.
+pub fn blocked_pods(plan: &Plan, seen: &Seen) -> Vec<BlockedPod> {
+    let drains = plan.changes().filter_map(|planned| match &planned.step.resource {
+        Resource::Drain(wish) if wish.fallback.is_none() => Some(&planned.step),
+        _ => None,
+    });
+    let blocked = drains.flat_map(|step| {
+        let pods = match seen.states.get(&step.id) {
+            Some(Ok(State::Drain(DrainState::Node { pods, .. }))) => pods.as_slice(),
+            _ => &[],
+        };
+        let held = pods.iter().filter(|pod| pod.obstacle.is_some() && !pod.ending);
+        held.map(|pod| BlockedPod { host: step.host.clone(), pod: pod.clone() })
+    });
+    blocked.collect()
 }
 
 /// Who waits before a turn waits before the first step that changes something in it.

@@ -80,6 +80,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray cluster -i inventory/mycluster/hosts.yaml\n  kubespray cluster -i hosts.yaml -K -u admin\n  kubespray cluster -i hosts.yaml --tags containerd"
     )]
     Cluster(operations::Cluster),
+    /// Bring a cluster to another version of Kubernetes, one node at a time
+    ///
+    /// All files and images first, then etcd, all API servers, kube-proxy, and behind these the nodes: each is
+    /// cordoned, drained, changed, seen to be ready in the new version and given back.
+    #[command(alias = "upgrade")]
+    UpgradeCluster(operations::UpgradeCluster),
     /// Find out whether a cluster works; changes nothing
     ///
     /// Asks every host and the API servers for everything that must be true of the cluster of the inventory: etcd,
@@ -495,11 +501,13 @@ impl Arguments {
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
             Command::Cluster(c) => c.operation.common.output.clone(),
+            Command::UpgradeCluster(c) => c.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
                 operations::PlanOf::Cluster(c) => c.operation.common.output.clone(),
+                operations::PlanOf::UpgradeCluster(c) => c.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),

@@ -16,6 +16,7 @@ mod preflight;
 mod render;
 mod resources;
 mod runs;
+mod upgrade_cluster;
 mod validate;
 mod vars;
 mod verify;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
         Command::Cluster(options) => cluster::run(options, printer),
+        Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),

@@ -16,6 +16,10 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
     let (plan, output) = match &options.of {
         PlanOf::Cluster(options) => (cluster(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
+        PlanOf::UpgradeCluster(options) => {
+            let wanted = operation::upgrade(&options.operation, &options.upgrading);
+            (wanted.and_then(|wanted| real(wanted, printer)), &options.output)
+        }
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
         // 2 says that something would change.

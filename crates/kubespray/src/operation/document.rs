@@ -293,6 +293,8 @@ fn place(wish: &StepWish, resource: &Resource, host: &str) -> Step {
         disruption: wish.disruption,
         rollout: wish.rollout.clone(),
         undo: wish.undo.clone(),
+        raises: None,
+        hold: None,
     }
 }
 

@@ -7,11 +7,13 @@ mod document;
 mod execute;
 mod imagined;
 mod look;
+mod questions;
 mod rendered;
 mod secrets;
 mod simulated;
 mod sinks;
 mod stored;
+mod upgrade;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
-use kubespray_planner::{PlanError, Seen, Selection, Wishes, lint, select};
+use kubespray_planner::{BlockedPod, PlanError, Seen, Selection, Wishes, blocked_pods, lint, select};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
@@ -37,6 +39,7 @@ pub(crate) use simulated::{
 };
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use upgrade::{refuse_blocked, upgrade};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 
 use crate::arguments::operations::Running;
@@ -127,6 +130,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) secrets: Secrets,
     pub(crate) reach: Reach,
+    /// Pods that have to move and that something holds now.
+    pub(crate) blocked: Vec<BlockedPod>,
 }
 
 impl Wanted {
@@ -135,7 +140,8 @@ impl Wanted {
         let Self { reach, wishes, secrets } = self;
         let seen = look(&reach, &wishes, &secrets)?;
         let plan = make_plan(wishes, &seen, &secrets)?;
-        Ok(Planned { plan, secrets, reach })
+        let blocked = blocked_pods(&plan, &seen);
+        Ok(Planned { plan, secrets, reach, blocked })
     }
 }
 
@@ -150,7 +156,15 @@ pub(crate) struct Ran {
 /// Looks, plans and does; where nothing differs no run is begun.
 pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
-    let planned = wanted.plan()?;
+    run_planned(wanted.plan()?, running, printer)
+}
+
+/// Does what is planned; where nothing differs no run is begun.
+pub(crate) fn run_planned(
+    planned: Planned,
+    running: &Running,
+    printer: &mut Printer,
+) -> Result<Ran, Failure> {
     if planned.plan.is_empty() {
         if printer.is_json() {
             printer.json_line(

@@ -27,6 +27,15 @@ impl Programs {
         }
     }
 
+    /// Programs of several versions, in the order in which a cluster takes them: real ones of the folders that
+    /// `KUBESPRAY_LAB_UPGRADES` lists, else doubles of `versions`.
+    pub fn in_turn(versions: &[&str]) -> Vec<Self> {
+        match std::env::var_os("KUBESPRAY_LAB_UPGRADES") {
+            Some(folders) => std::env::split_paths(&folders).map(|folder| Self::Real(vec![folder])).collect(),
+            None => versions.iter().map(|version| Self::Doubles(doubles(version))).collect(),
+        }
+    }
+
     pub fn folders(&self) -> Vec<PathBuf> {
         match self {
             Self::Real(folders) => folders.clone(),
@@ -74,8 +83,15 @@ fn doubles(version: &str) -> TempDir {
 
 /// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
 pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
+    let (server, site) = serving(lab, &[supply], folder);
+    choose(&site, supply, folder);
+    server
+}
+
+/// Serves several supplies at one place as long as the first answer lives.
+pub fn serving(lab: &Lab, supplies: &[&Supply], folder: &Path) -> (Server, Site) {
     let store = Store::open(folder.join("bundle")).unwrap();
-    for file in &supply.files {
+    for file in supplies.iter().flat_map(|supply| &supply.files) {
         let entry = FileEntry {
             path: file.url.clone(),
             name: file.name.clone(),
@@ -85,7 +101,7 @@ pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
         };
         store.add_file(entry, File::open(&file.path).unwrap()).unwrap();
     }
-    for image in &supply.images {
+    for image in supplies.iter().flat_map(|supply| &supply.images) {
         store.add_image_archive(&image.reference, &image.archive).unwrap();
     }
     let listen = Some(SocketAddr::from((lab.gateway(), 0)));
@@ -98,10 +114,14 @@ pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
         manifest: folder.join(NETWORK_MANIFEST).display().to_string(),
     };
     fs::write(folder.join(NETWORK_MANIFEST), site.network_manifest()).unwrap();
-    let variables = Json::Object(supply.variables(&site).unwrap());
+    (server, site)
+}
+
+/// Makes the inventory in `folder` use one of the supplies of a site.
+pub fn choose(site: &Site, supply: &Supply, folder: &Path) {
+    let variables = Json::Object(supply.variables(site).unwrap());
     let all = folder.join("group_vars/all");
     fs::create_dir_all(&all).unwrap();
     // JSON is YAML.
     fs::write(all.join("supply.yml"), variables.to_string()).unwrap();
-    server
 }

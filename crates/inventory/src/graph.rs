@@ -22,7 +22,7 @@ pub(crate) const ALL: usize = 0;
 pub(crate) const UNGROUPED: usize = 1;
 
 /// A group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
     /// Hosts written directly in it, in order.
     pub(crate) hosts: Vec<usize>,
@@ -39,7 +39,7 @@ pub(crate) struct Group {
 }
 
 /// A host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Host {
     /// Groups that name it directly.
     pub(crate) groups: Vec<usize>,
@@ -59,8 +59,8 @@ pub(crate) struct Current {
     pub(crate) dir: Option<String>,
 }
 
-/// All groups and hosts. Positions never change.
-#[derive(Debug)]
+/// All groups and hosts. Positions never change while sources are read.
+#[derive(Clone, Debug)]
 pub(crate) struct Graph {
     pub(crate) groups: IndexMap<String, Group>,
     pub(crate) hosts: IndexMap<String, Host>,
@@ -141,6 +141,28 @@ impl Graph {
                 host.groups.push(group);
             }
         }
+    }
+
+    /// Takes hosts out, as if no source named them. Positions of the others change.
+    pub(crate) fn remove_hosts(&mut self, is_gone: impl Fn(&str) -> bool) {
+        let mut position = 0;
+        let positions: Vec<Option<usize>> = self
+            .hosts
+            .keys()
+            .map(|name| {
+                let kept = !is_gone(name);
+                position += usize::from(kept);
+                kept.then(|| position - 1)
+            })
+            .collect();
+        let moved = |host: usize| positions.get(host).copied().flatten();
+        for group in self.groups.values_mut() {
+            group.hosts = group.hosts.iter().filter_map(|host| moved(*host)).collect();
+        }
+        self.memberships =
+            self.memberships.iter().filter_map(|(group, host)| Some((*group, moved(*host)?))).collect();
+        self.localhost = self.localhost.and_then(moved);
+        self.hosts.retain(|name, _| !is_gone(name));
     }
 
     /// Sets a variable of a host. Where a group of that name exists, the group gets it, as in Ansible.

@@ -1,5 +1,6 @@
 //! The inventory as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ impl Default for Options {
 }
 
 /// Groups, hosts and their variables, as Ansible reads them. Nothing is evaluated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Inventory {
     pub(crate) graph: Graph,
     sources: Vec<String>,
@@ -300,6 +301,17 @@ impl Inventory {
         let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Diagnostic::is_error);
         self.warnings.extend(warnings);
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// The same inventory as if no source named these hosts; names that it does not know count for nothing. Groups
+    /// stay, also those that are empty then.
+    pub fn without(&self, hosts: &BTreeSet<String>) -> Self {
+        let mut left = self.clone();
+        let mut names = self.graph.hosts.keys();
+        left.hosts.retain(|_| names.next().is_none_or(|name| !hosts.contains(name)));
+        left.graph.remove_hosts(|name| hosts.contains(name));
+        left.chains = Chains::build(&left.graph, &left.groups, left.files.places());
+        left
     }
 }
 

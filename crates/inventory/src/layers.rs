@@ -38,7 +38,7 @@ pub struct Layer {
 }
 
 /// The layers of a group: those written in sources, and per place next to a source those of files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GroupLayers {
     pub(crate) inline: Option<Arc<Layer>>,
     pub(crate) files: Vec<Vec<Arc<Layer>>>,
@@ -48,7 +48,7 @@ pub(crate) struct GroupLayers {
 pub type SharedLayers = Arc<[Arc<Layer>]>;
 
 /// For every host the layers of its groups; hosts of the same groups share them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Chains {
     chains: Vec<SharedLayers>,
     of_host: Vec<usize>,

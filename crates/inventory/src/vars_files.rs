@@ -37,7 +37,7 @@ impl Owner {
 }
 
 /// A `group_vars` or `host_vars` folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Folder {
     path: PathBuf,
     shown: String,
@@ -45,7 +45,7 @@ struct Folder {
 }
 
 /// The variable files of all sources.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct VarsFiles {
     vault: Arc<Vault>,
     /// For each place next to a source, in the order of merging.

@@ -255,3 +255,43 @@ fn tree_with_variables() {
     let host = load(root, &["hosts"], &["a=9"]).host_text("n");
     assert_eq!(host, "{\n    \"a\": \"9\",\n    \"b\": 2,\n    \"c\": null\n}");
 }
+
+#[test]
+fn hosts_that_are_left_out_leave_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let text = |hosts: &[&str]| {
+        let of = |names: &[&str]| {
+            let kept = names.iter().filter(|host| hosts.contains(host));
+            kept.map(|host| format!("{host}: ")).collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "all:\n  hosts: {{{}}}\n  children:\n    g: {{hosts: {{{}}}, vars: {{x: 1}}}}\n    h: {{children: {{g: }}, hosts: {{{}}}}}\n",
+            of(&["a", "b", "c", "localhost", "d"]),
+            of(&["b", "c", "d"]),
+            of(&["a"])
+        )
+    };
+    write(
+        root,
+        &[("all.yaml", &text(&["a", "b", "c", "localhost", "d"])), ("less.yaml", &text(&["a", "c", "d"]))],
+    );
+    write(root, &[("host_vars/d.yml", "y: 2"), ("host_vars/b.yml", "y: 3")]);
+    let gone = ["b", "localhost", "unknown"].map(str::to_owned).into();
+    let (left, less) = (load(root, &["all.yaml"], &[]).without(&gone), load(root, &["less.yaml"], &[]));
+    let picture = |inventory: &Inventory| {
+        let mut out = Vec::new();
+        inventory.write_list(None, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(picture(&left), picture(&less));
+    assert_eq!(left.hosts_by_appearance().collect::<Vec<_>>(), ["a", "c", "d"]);
+    assert_eq!((left.known_name("localhost"), left.has_host("b")), (None, false));
+    for host in left.hosts() {
+        assert_eq!(left.groups_of(host), less.groups_of(host), "{host}");
+        for name in ["x", "y"] {
+            let first = |text: String| text.split(' ').next().map(str::to_owned);
+            assert_eq!(first(value(&left, root, host, name)), first(value(&less, root, host, name)));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! From the command line to the variables of all hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(crate) enum Groups {
 }
 
 /// An inventory as the command line names it.
+#[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) inventory: Arc<Inventory>,
     /// Problems that stop nothing.
@@ -75,6 +76,11 @@ impl Site {
     /// Whether facts of a host are at hand.
     pub(crate) fn knows(&self, host: &str) -> bool {
         self.facts.contains_key(host)
+    }
+
+    /// The same site as if no source named these hosts.
+    pub(crate) fn without(&self, hosts: &BTreeSet<String>) -> Self {
+        Self { inventory: Arc::new(self.inventory.without(hosts)), ..self.clone() }
     }
 
     /// Takes what hosts say of themselves, beside what a file says.

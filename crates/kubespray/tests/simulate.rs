@@ -114,3 +114,64 @@ fn a_cluster_with_mistakes_is_not_begun() {
     let (code, _, err) = kubespray(folder.path(), &["cluster", "--simulate", "--limit", "w"]);
     assert!(code == 1 && err.contains("`--limit 'w:a'`"), "{code} {err}");
 }
+
+/// The steps that a plan would do, by host.
+fn changes(folder: &Path, arguments: &[&str]) -> std::collections::BTreeMap<String, Vec<String>> {
+    let (code, out, err) = kubespray(folder, &[arguments, &["--output", "json"]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let mut changes: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for step in plan["steps"].as_array().unwrap().iter().filter(|step| step["changes"] == true) {
+        let (host, name) = step["id"].as_str().unwrap().split_once('/').unwrap();
+        changes.entry(host.to_owned()).or_default().push(name.to_owned());
+    }
+    changes
+}
+
+#[test]
+fn a_new_worker_concerns_nobody_but_who_lets_it_in() {
+    let folder = cluster_site();
+    std::fs::write(folder.path().join("before.yaml"), "before: {without: [w]}\n").unwrap();
+    let changes = changes(folder.path(), &["plan", "scale", "--simulate=before.yaml"]);
+    assert_eq!(changes.keys().collect::<Vec<_>>(), ["a", "w"]);
+    let of_leader = &changes["a"];
+    let expected = [
+        "control-plane/upload-certificates",
+        "control-plane/bootstrap-token",
+        "network/ready",
+        "node-label/w",
+    ];
+    assert_eq!(of_leader, &expected);
+    assert!(changes["w"].contains(&"kubeadm/join".to_owned()));
+    let (code, out, err) = kubespray(folder.path(), &["scale", "--simulate=before.yaml"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("done: 2 hosts changed"), "{out}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+}
+
+#[test]
+fn a_new_control_plane_at_the_first_place_is_learnt_of_by_all() {
+    let folder = cluster_site();
+    std::fs::write(folder.path().join("before.yaml"), "before: {without: [a]}\n").unwrap();
+    // Two members of etcd are even, which the inventory without the new host is.
+    let even = ["-e", "ignore_assert_errors=true"];
+    let changes = changes(folder.path(), &[&["plan", "scale", "--simulate=before.yaml"], &even[..]].concat());
+    assert_eq!(changes["w"], ["nginx/configuration", "nginx/pod"]);
+    for host in ["b", "c"] {
+        assert!(changes[host].contains(&"control-plane/manifests".to_owned()), "{changes:?}");
+        assert!(!changes[host].iter().any(|step| step.starts_with("containerd")), "{changes:?}");
+    }
+    assert!(changes["a"].contains(&"control-plane/join".to_owned()), "{changes:?}");
+    let (code, out, err) =
+        kubespray(folder.path(), &[&["scale", "--simulate=before.yaml"], &even[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+}
+
+#[test]
+fn a_cluster_that_has_all_its_hosts_is_not_scaled() {
+    let folder = cluster_site();
+    let (code, out, err) = kubespray(folder.path(), &["scale", "--simulate"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("nothing had to be changed"), "{out}");
+}

@@ -123,6 +123,8 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::ObjectAbsent(wish), _) => object::apply_absent(host, wish),
         (Resource::Prune(wish), _) => prune::apply(host, wish),
         (Resource::NodeState(wish), _) => node_state::apply(host, wish),
+        // There is nothing to make true.
+        (Resource::Nodes(_), _) => Ok(()),
         (Resource::Drain(wish), _) => drain::apply(host, wish),
         (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
         (Resource::EtcdMember(wish), _) => etcd::apply_member(host, wish),

@@ -6,7 +6,7 @@ use crate::kinds::{
     account, archive, authority, certificate, check, command, download, file, host as host_kinds, module,
     mount, packages, part, path, sysctl, unit,
 };
-use crate::kinds::{drain, kubeadm, node_state, object, prune};
+use crate::kinds::{drain, kubeadm, node_state, nodes, object, prune};
 use crate::kinds::{etcd, image};
 use crate::{Host, View};
 
@@ -54,6 +54,7 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::ObjectAbsent(wish) => State::ObjectAbsent(object::observe_absent(view, wish)?),
         Resource::Prune(wish) => State::Prune(prune::observe(view, wish)?),
         Resource::NodeState(wish) => State::NodeState(node_state::observe(view, wish)?),
+        Resource::Nodes(wish) => State::Nodes(nodes::observe(view, wish)?),
         Resource::Drain(wish) => State::Drain(drain::observe(view, wish)?),
         Resource::Kubeadm(wish) => State::Kubeadm(kubeadm::observe(view, wish)?),
     })

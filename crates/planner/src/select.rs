@@ -28,8 +28,13 @@ impl Selection {
 
 /// Leaves out the steps that are not wanted. What waits for one of them does not wait any more: who leaves steps
 /// out says that they are done.
-pub fn select(mut wishes: Wishes, selection: &Selection) -> Wishes {
-    wishes.steps.retain(|step| selection.takes(step));
+pub fn select(wishes: Wishes, selection: &Selection) -> Wishes {
+    retain(wishes, |step| selection.takes(step))
+}
+
+/// Leaves out steps in the same way.
+pub(crate) fn retain(mut wishes: Wishes, is_wanted: impl FnMut(&Step) -> bool) -> Wishes {
+    wishes.steps.retain(is_wanted);
     let kept: BTreeSet<StepId> = wishes.steps.iter().map(|step| step.id.clone()).collect();
     for gate in wishes.gates.values_mut() {
         gate.steps.retain(|step| kept.contains(step));

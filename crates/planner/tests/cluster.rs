@@ -57,6 +57,7 @@ fn who_is_locked_who_takes_turns_and_who_may_fail() {
             ("control-plane", "c2 c1".to_owned(), 1),
             ("engine", "c2 c1 w1 w2 w3 w4 w5".to_owned(), at_once),
             ("etcd", "e2 e1 c1".to_owned(), 1),
+            ("proxies", "c2 c1 w1 w2 w3 w4 w5".to_owned(), at_once),
             ("workers", "w1 w2 w3 w4 w5".to_owned(), at_once),
         ];
         assert_eq!(turns, expected, "{vars}");

@@ -10,8 +10,8 @@ use kubespray_planner::components::{Live, LiveEtcd, Site};
 use kubespray_planner::operations::cluster;
 use kubespray_planner::{Seen, Wishes, lint, plan};
 use kubespray_resource::{
-    Content, Disruption, EtcdListed, EtcdMember, EtcdSeen, EtcdStatus, Facts, Failure, Plan, Resource,
-    Secrets, Step,
+    Content, Disruption, EtcdListed, EtcdMember, EtcdSeen, EtcdStatus, Facts, Failure, NodesState, Plan,
+    Resource, Secrets, Step,
 };
 use support::absent::absent;
 use support::{debian, shown, spec};
@@ -484,6 +484,7 @@ fn what_is_there_is_learned_from_its_hosts() {
             Ok(State::EtcdHealth(EtcdHealthState { wanted: true, members, problem: None }))
         }
         Resource::Kubeadm(_) | Resource::Check(_) => Err(Failure::of_host("no program")),
+        Resource::Nodes(_) => Ok(State::Nodes(NodesState::Unknown("nobody answers".into()))),
         other => panic!("{other:?}"),
     };
     let asked = spec.hosts.iter().flat_map(|host| probes(host).into_iter().map(|probe| (&host.name, probe)));

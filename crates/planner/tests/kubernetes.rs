@@ -105,6 +105,7 @@ impl Made {
             policy: Policy {
                 rollouts: BTreeMap::from([
                     ("control-plane".to_owned(), rollout(self.order.clone())),
+                    ("proxies".to_owned(), rollout(workers.clone())),
                     ("workers".to_owned(), rollout(workers)),
                 ]),
                 ..Policy::default()

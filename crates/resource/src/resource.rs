@@ -11,8 +11,8 @@ use crate::{
     SysctlState, Unit, UnitState, User, UserState,
 };
 use crate::{
-    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Object, ObjectAbsent, ObjectAbsentState,
-    ObjectState, Prune, PruneState,
+    Drain, DrainState, Kubeadm, KubeadmState, NodeSeen, NodeState, Nodes, NodesState, Object, ObjectAbsent,
+    ObjectAbsentState, ObjectState, Prune, PruneState,
 };
 use crate::{
     EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
@@ -100,6 +100,8 @@ kinds! {
     Prune => PruneState,
     /// A Kubernetes node.
     NodeState => NodeSeen,
+    /// The nodes of a cluster.
+    Nodes => NodesState,
     /// A Kubernetes node without pods.
     Drain => DrainState,
     /// A run of kubeadm.
@@ -159,6 +161,7 @@ impl Resource {
             (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
             (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
             (Self::NodeState(wish), State::NodeState(state)) => wish.compare(state),
+            (Self::Nodes(wish), State::Nodes(state)) => wish.compare(state),
             (Self::Drain(wish), State::Drain(state)) => wish.compare(state),
             (Self::Kubeadm(wish), State::Kubeadm(state)) => wish.compare(state),
             (Self::EtcdMember(wish), State::EtcdMember(state)) => wish.compare(state),
@@ -233,6 +236,7 @@ impl Resource {
             Self::ObjectAbsent(_) => "object_absent",
             Self::Prune(_) => "prune",
             Self::NodeState(_) => "node_state",
+            Self::Nodes(_) => "nodes",
             Self::Drain(_) => "drain",
             Self::Kubeadm(_) => "kubeadm",
             Self::EtcdMember(_) => "etcd_member",
@@ -276,6 +280,7 @@ impl Resource {
             Self::ObjectAbsent(absent) => absent.object.to_string(),
             Self::Prune(prune) => prune.component.clone(),
             Self::NodeState(NodeState { name, .. }) | Self::Drain(Drain { node: name, .. }) => name.clone(),
+            Self::Nodes(nodes) => nodes.kubeconfig.clone(),
             Self::Kubeadm(kubeadm) => kubeadm.command(),
             Self::EtcdMember(member) => member.name.clone(),
             Self::EtcdHealth(health) => health.client.endpoints.join(","),

@@ -26,8 +26,8 @@ use kubespray_planner::components::{Live, PlanningError, Site, engine_secrets, p
 use kubespray_planner::operations::{UpgradeOptions, cluster, upgrade};
 use kubespray_planner::{Wishes, blocked_pods, lint, plan};
 use kubespray_resource::{
-    Authority, CertificateRequest, Command, EventKind, Facts, KeyAlgorithm, NodeSeen, NodeState, Object,
-    Plan, Resource, Secrets, State, Step,
+    Authority, CertificateRequest, Command, EventKind, Facts, KeyAlgorithm, NodeListed, NodeState, Nodes,
+    NodesState, Object, Plan, Resource, Secrets, State, Step,
 };
 use kubespray_simulator::{Fault, Random, Sample, World};
 use kubespray_spec::ClusterSpec;
@@ -207,11 +207,11 @@ fn made(inventory: &'static str, version: &str) -> World {
 }
 
 /// A node as the cluster tells it.
-fn node(world: &mut World, asked: &str, name: &str) -> kubespray_resource::NodePresent {
-    let look = NodeState { kubeconfig: ADMIN.into(), name: name.into(), ..NodeState::default() };
+fn node(world: &mut World, asked: &str, name: &str) -> NodeListed {
+    let look = Nodes { kubeconfig: ADMIN.into() };
     let items = BTreeMap::from([(asked.to_owned(), vec![("a/test/node".into(), look.into())])]);
     match world.states(items).into_values().next() {
-        Some(Ok(State::NodeState(NodeSeen::Present(node)))) => *node,
+        Some(Ok(State::Nodes(NodesState::Listed(mut nodes)))) => nodes.remove(name).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -275,7 +275,7 @@ fn clusters_are_raised_by_a_minor_or_a_patch_and_a_second_run_finds_nothing_to_d
         upgrade.succeed(&mut world, "upgrade");
         for name in nodes {
             let node = node(&mut world, "a", name);
-            assert_eq!(node.kubelet_version, format!("v{to}"), "{what}: {name}");
+            assert_eq!(node.kubelet, format!("v{to}"), "{what}: {name}");
             assert!(node.ready && !node.unschedulable && node.cordoned_by.is_none(), "{what}: {node:?}");
         }
         assert_eq!(upgrade.left(&mut world), Vec::<String>::new(), "{what}");
@@ -358,7 +358,7 @@ fn pods_move_and_nodes_that_others_cordoned_stay_as_they_are() {
     for (name, is_cordoned) in [("d", false), ("e", true)] {
         let node = node(&mut world, "a", name);
         assert_eq!(
-            (node.kubelet_version.as_str(), node.unschedulable, node.cordoned_by),
+            (node.kubelet.as_str(), node.unschedulable, node.cordoned_by),
             ("v1.35.2", is_cordoned, None),
             "{name}"
         );

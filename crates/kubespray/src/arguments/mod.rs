@@ -80,6 +80,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray cluster -i inventory/mycluster/hosts.yaml\n  kubespray cluster -i hosts.yaml -K -u admin\n  kubespray cluster -i hosts.yaml --tags containerd"
     )]
     Cluster(operations::Cluster),
+    /// Add hosts to a cluster: those that the inventory has and the cluster has not
+    ///
+    /// What `scale.yml` of Kubespray does, and for control planes and members of etcd too, wherever they stand in their
+    /// groups. Connects to the new hosts and to those that must learn of them: control planes and etcd, and all nodes
+    /// when a control plane is new. With `--limit` only the hosts that it names are added. The second run changes
+    /// nothing.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray scale -i inventory/mycluster/hosts.yaml\n  kubespray scale -i hosts.yaml -l node9\n  kubespray plan scale -i hosts.yaml"
+    )]
+    Scale(operations::Cluster),
     /// Bring a cluster to another version of Kubernetes, one node at a time
     ///
     /// All files and images first, then etcd, all API servers, kube-proxy, and behind these the nodes: each is
@@ -228,7 +240,7 @@ pub(crate) struct NodeClean {
 }
 
 /// How hosts are reached, beyond what the inventory says.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     /// User to log in as, where the inventory names none
     #[arg(short, long, value_name = "NAME", help_heading = "Connection")]
@@ -419,7 +431,7 @@ pub(crate) struct ConfigShow {
 }
 
 /// Options of all commands that read an inventory.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
     /// Inventory: a file, a folder, an executable, or hosts with commas; several are merged in order
     #[arg(short, long, value_name = "PATH", required = true, help_heading = "Inventory")]
@@ -500,14 +512,16 @@ impl Arguments {
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
-            Command::Cluster(c) => c.operation.common.output.clone(),
-            Command::UpgradeCluster(c) => c.operation.common.output.clone(),
+            Command::Cluster(c) | Command::Scale(c) => c.operation.common.output.clone(),
+            Command::UpgradeCluster(c) => c.of.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
-                operations::PlanOf::Cluster(c) => c.operation.common.output.clone(),
-                operations::PlanOf::UpgradeCluster(c) => c.operation.common.output.clone(),
+                operations::PlanOf::Cluster(c) | operations::PlanOf::Scale(c) => {
+                    c.operation.common.output.clone()
+                }
+                operations::PlanOf::UpgradeCluster(c) => c.of.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Common, Connection};
 
 /// Options of everything that plans.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Operation {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -35,6 +35,8 @@ pub(crate) struct Simulation {
     ///
     /// Planner, controller and helper are the real ones; time, network, disks and packages are imagined. The file is
     /// YAML: `seed: 1` and `faults`, a list such as `- {after_ms: 2000, power_off: {host: node1, off_ms: 60000}}`.
+    /// Operations on a cluster begin with one: that of the inventory, but for `before: {without: [node9], vars:
+    /// {kube_version: 1.35.1}}`.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Simulation")]
     pub(crate) simulate: Option<Option<PathBuf>>,
 }
@@ -101,13 +103,8 @@ fn amount(text: &str) -> Result<String, String> {
 pub(crate) struct UpgradeCluster {
     #[command(flatten)]
     pub(crate) upgrading: Upgrading,
-    /// Do not assert at the end of a run that the cluster works, as `kubespray verify` does
-    #[arg(long, help_heading = "Run")]
-    pub(crate) no_verify: bool,
     #[command(flatten)]
-    pub(crate) operation: Operation,
-    #[command(flatten)]
-    pub(crate) running: Running,
+    pub(crate) of: Cluster,
 }
 
 #[derive(Debug, Args)]
@@ -165,7 +162,9 @@ pub(crate) struct Plan {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanOf {
     /// What `kubespray cluster` would do
-    Cluster(PlanCluster),
+    Cluster(PlanIntent),
+    /// What `kubespray scale` would do
+    Scale(PlanIntent),
     /// What `kubespray upgrade-cluster` would do, with the pods that move and what holds them
     #[command(alias = "upgrade")]
     UpgradeCluster(PlanUpgradeCluster),
@@ -189,13 +188,11 @@ pub(crate) struct PlanUpgradeCluster {
     #[command(flatten)]
     pub(crate) upgrading: Upgrading,
     #[command(flatten)]
-    pub(crate) operation: Operation,
-    #[command(flatten)]
-    pub(crate) output: PlanOutput,
+    pub(crate) of: PlanIntent,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PlanCluster {
+pub(crate) struct PlanIntent {
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

@@ -1,21 +1,28 @@
-//! `kubespray cluster`
+//! `kubespray cluster`, `kubespray scale`
 
 use std::process::ExitCode;
 
 use crate::arguments::operations::Cluster;
 use crate::commands::verify;
 use crate::failure::Failure;
-use crate::operation;
+use crate::operation::{self, Intent};
 use crate::printer::Printer;
 
-pub(crate) fn run(options: &Cluster, printer: &mut Printer) -> Result<ExitCode, Failure> {
+pub(crate) fn run(
+    intent: &dyn Intent,
+    options: &Cluster,
+    printer: &mut Printer,
+) -> Result<ExitCode, Failure> {
     if let Some(scenario) = &options.simulation.simulate {
-        return operation::simulate_cluster(&options.operation, scenario.as_deref(), printer);
+        return operation::simulate_intent(intent, &options.operation, scenario.as_deref(), printer);
     }
-    let ran = operation::run(operation::cluster(&options.operation)?, &options.running, printer)?;
+    let ran = operation::run(operation::wanted(intent, &options.operation)?, &options.running, printer)?;
     // A part of the work leaves a part of a cluster; what changed nothing was looked at just now.
-    if !ran.changed || options.no_verify || !options.operation.is_whole() {
+    let is_whole = ran.about.is_some() || options.operation.is_whole();
+    if !ran.changed || options.no_verify || !is_whole {
         return Ok(ran.code);
     }
-    verify::after(ran.reach, &options.operation.common, printer)
+    let mut common = options.operation.common.clone();
+    common.limit = ran.about.map(|hosts| hosts.into_iter().collect::<Vec<_>>().join(","));
+    verify::after(ran.reach, &common, printer)
 }

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Command, Config, Inventory, Vars};
 use crate::failure::Failure;
+use crate::operation;
 use crate::printer::Printer;
 
 /// Runs a command; the exit code is that of a command that did its job.
@@ -43,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Facts(options) => facts::run(options, printer),
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
-        Command::Cluster(options) => cluster::run(options, printer),
+        Command::Cluster(options) => cluster::run(&operation::Cluster, options, printer),
+        Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
         Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanCluster, PlanOf, PlanOutput, PlanResources};
+use crate::arguments::operations::{Plan, PlanIntent, PlanOf, PlanOutput, PlanResources};
 use crate::failure::{FOUND_ERRORS, Failure};
-use crate::operation::{self, Wanted};
+use crate::operation::{self, Intent, Wanted};
 use crate::printer::Printer;
 
 /// With `--detailed-exitcode`: something would change.
@@ -14,11 +14,12 @@ const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let (plan, output) = match &options.of {
-        PlanOf::Cluster(options) => (cluster(options, printer), &options.output),
+        PlanOf::Cluster(options) => (intent(&operation::Cluster, options, printer), &options.output),
+        PlanOf::Scale(options) => (intent(&operation::Scale, options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
         PlanOf::UpgradeCluster(options) => {
-            let wanted = operation::upgrade(&options.operation, &options.upgrading);
-            (wanted.and_then(|wanted| real(wanted, printer)), &options.output)
+            let upgrade = operation::Upgrade(&options.upgrading);
+            (intent(&upgrade, &options.of, printer), &options.of.output)
         }
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
@@ -27,10 +28,16 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
     })
 }
 
-fn cluster(options: &PlanCluster, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
+fn intent(
+    intent: &dyn Intent,
+    options: &PlanIntent,
+    printer: &mut Printer,
+) -> Result<kubespray_resource::Plan, Failure> {
     match &options.simulation.simulate {
-        Some(scenario) => operation::simulated_cluster_plan(&options.operation, scenario.as_deref(), printer),
-        None => real(operation::cluster(&options.operation)?, printer),
+        Some(scenario) => {
+            operation::simulated_intent_plan(intent, &options.operation, scenario.as_deref(), printer)
+        }
+        None => real(operation::wanted(intent, &options.operation)?, printer),
     }
 }
 

@@ -7,12 +7,13 @@ use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Failure as HostFailure, Resource, Secrets, StepId};
 
 use super::Reach;
+use super::asked::Connected;
 use super::secrets::missing;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
 
 /// What hosts are asked, by host.
-pub(super) type Questions = BTreeMap<String, Vec<(StepId, Resource)>>;
+pub(crate) type Questions = BTreeMap<String, Vec<(StepId, Resource)>>;
 
 /// What the hosts of some wishes have. A host that cannot be asked is an error, and all of them are named.
 pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<Seen, Failure> {
@@ -21,20 +22,21 @@ pub(crate) fn look(reach: &Reach, wishes: &Wishes, secrets: &Secrets) -> Result<
             secrets.get(&name).map_err(|secret| missing(&step.host, &secret))?;
         }
     }
-    look_by(wishes, secrets, |asks| ask(reach, asks))
+    let hosts = reach.connected();
+    look_by(wishes, secrets, |asks| ask(&hosts, asks))
 }
 
 /// Asks hosts what they have; a host that cannot be asked is an error, and all of them are named.
-pub(super) fn observe(reach: &Reach, asked: &Questions, seen: &mut Seen) -> Result<(), Failure> {
-    seen.states.extend(observe_by(asked.clone(), &mut |asks| ask(reach, asks))?);
+pub(super) fn observe(hosts: &Connected<'_>, asked: &Questions, seen: &mut Seen) -> Result<(), Failure> {
+    seen.states.extend(observe_by(asked.clone(), &mut |asks| ask(hosts, asks))?);
     Ok(())
 }
 
 /// Asks hosts, all at once.
-fn ask(reach: &Reach, mut asks: Asks) -> Result<Answers, Failure> {
-    let ways = reach.ways(&asks.keys().map(String::as_str).collect::<Vec<_>>())?;
+fn ask(hosts: &Connected<'_>, mut asks: Asks) -> Result<Answers, Failure> {
+    let ways = hosts.ways(&asks.keys().map(String::as_str).collect::<Vec<_>>())?;
     let of_host = |host: &str| asks.get(host).cloned().unwrap_or_default();
-    let results = fleet::ask(&reach.transport, &ways, of_host);
+    let results = fleet::ask(hosts.transport, &ways, of_host);
     let (mut answers, mut problems) = (Answers::new(), Vec::new());
     for (host, result) in results {
         // Without a text a plan says what differs in other words; without an observation there is none.

@@ -1,14 +1,18 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod asked;
 mod cache;
 mod cluster;
 mod document;
 mod execute;
 mod imagined;
+mod intent;
+mod learn;
 mod look;
 mod questions;
 mod rendered;
+mod scale;
 mod secrets;
 mod simulated;
 mod sinks;
@@ -27,20 +31,23 @@ use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
-pub(crate) use cluster::cluster;
+pub(crate) use cluster::Cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
+pub(crate) use intent::{Intent, wanted};
 pub(crate) use look::look;
 pub(crate) use rendered::rendered;
+pub(crate) use scale::Scale;
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{
-    cluster as simulate_cluster, cluster_plan as simulated_cluster_plan, plan as simulated_plan,
-    run as simulate,
+    intent as simulate_intent, intent_plan as simulated_intent_plan, plan as simulated_plan, run as simulate,
 };
 pub(crate) use sinks::history_path;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
-pub(crate) use upgrade::{refuse_blocked, upgrade};
+pub(crate) use upgrade::{Upgrade, refuse_blocked};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
+
+use asked::Connected;
 
 use crate::arguments::operations::Running;
 use crate::arguments::{Common, Connection, operations as arguments};
@@ -98,14 +105,16 @@ impl Reach {
 
     /// The ways to some of the hosts; one that the inventory does not know is an error.
     pub(crate) fn ways(&self, hosts: &[&str]) -> Result<Vec<Target>, Failure> {
-        let mut ways = Vec::with_capacity(hosts.len());
-        for host in hosts {
-            ways.push(self.targets.get(*host).cloned().ok_or_else(|| {
-                Diagnostic::error("host", format!("no host `{host}` in the inventory"))
-                    .hint("name the inventory for which the plan was made")
-            })?);
-        }
-        Ok(ways)
+        self.connected().ways(hosts)
+    }
+
+    fn connected(&self) -> Connected<'_> {
+        Connected { transport: &self.transport, targets: &self.targets }
+    }
+
+    /// The site, and the ways to its hosts.
+    fn split(&mut self) -> (&mut Site, Connected<'_>) {
+        (&mut self.site, Connected { transport: &self.transport, targets: &self.targets })
     }
 }
 
@@ -123,6 +132,8 @@ pub(crate) struct Wanted {
     pub(crate) reach: Reach,
     pub(crate) wishes: Wishes,
     pub(crate) secrets: Secrets,
+    /// The hosts that the operation is about; all where nothing is said.
+    pub(crate) about: Option<BTreeSet<String>>,
 }
 
 /// A plan, and what is needed to run it.
@@ -137,7 +148,7 @@ pub(crate) struct Planned {
 impl Wanted {
     /// Looks at the hosts and plans.
     pub(crate) fn plan(self) -> Result<Planned, Failure> {
-        let Self { reach, wishes, secrets } = self;
+        let Self { reach, wishes, secrets, .. } = self;
         let seen = look(&reach, &wishes, &secrets)?;
         let plan = make_plan(wishes, &seen, &secrets)?;
         let blocked = blocked_pods(&plan, &seen);
@@ -151,17 +162,21 @@ pub(crate) struct Ran {
     /// Whether anything was done, and all of it.
     pub(crate) changed: bool,
     pub(crate) reach: Reach,
+    /// The hosts that it was about; all where nothing is said.
+    pub(crate) about: Option<BTreeSet<String>>,
 }
 
 /// Looks, plans and does; where nothing differs no run is begun.
 pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
-    run_planned(wanted.plan()?, running, printer)
+    let about = wanted.about.clone();
+    run_planned(wanted.plan()?, about, running, printer)
 }
 
 /// Does what is planned; where nothing differs no run is begun.
 pub(crate) fn run_planned(
     planned: Planned,
+    about: Option<BTreeSet<String>>,
     running: &Running,
     printer: &mut Printer,
 ) -> Result<Ran, Failure> {
@@ -173,32 +188,37 @@ pub(crate) fn run_planned(
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
-        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach });
+        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about });
     }
     let code = execute(&planned, Start::New, running, printer)?;
-    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach })
+    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about })
 }
 
 /// `kubespray resources`: the wishes are those of a document.
 pub(crate) fn resources(document: &Path, options: &arguments::Operation) -> Result<Wanted, Failure> {
     let site = Site::load(&options.common, Groups::Kubespray)?;
     let wishes = read_document(document, &site.inventory)?;
-    wanted(site, wishes, options)
+    of_document(site, wishes, options)
 }
 
-fn wanted(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<Wanted, Failure> {
-    let wishes = chosen(wishes, &site, options)?;
+fn of_document(site: Site, wishes: Wishes, options: &arguments::Operation) -> Result<Wanted, Failure> {
+    let wishes = chosen(wishes, &site, options, options.common.limit.as_deref())?;
     let hosts: BTreeSet<&String> =
         wishes.steps.iter().map(|step| &step.host).chain(&wishes.lock_hosts).collect();
     let hosts: Vec<String> = hosts.into_iter().cloned().collect();
     let reach = Reach::new(site, &hosts, &options.common, &options.connection)?;
     let secrets = secrets_of(wishes.steps.iter(), &reach.variables(), &Secrets::default())?;
-    Ok(Wanted { reach, wishes, secrets })
+    Ok(Wanted { reach, wishes, secrets, about: None })
 }
 
 /// What the command line leaves of wishes.
-fn chosen(wishes: Wishes, site: &Site, options: &arguments::Operation) -> Result<Wishes, Failure> {
-    let hosts = match &options.common.limit {
+fn chosen(
+    wishes: Wishes,
+    site: &Site,
+    options: &arguments::Operation,
+    limit: Option<&str>,
+) -> Result<Wishes, Failure> {
+    let hosts = match limit {
         Some(limit) => Some(site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
         None => None,
     };

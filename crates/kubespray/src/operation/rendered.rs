@@ -11,8 +11,8 @@ use kubespray_planner::{Item, operations, render};
 use kubespray_resource::Facts;
 use kubespray_variables::{UnknownFacts, Variables};
 
-use super::cluster::{hosts, manifests, refuse_errors, specification, unplannable};
 use super::imagined;
+use super::learn::{hosts, manifests, refuse_errors, specification, unplannable};
 use crate::arguments::operations as arguments;
 use crate::failure::Failure;
 use crate::site::{Groups, Site};

@@ -1,6 +1,6 @@
 //! Operations over imagined hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -12,16 +12,17 @@ use kubespray_controller::{Ending, Options, Report};
 use kubespray_diagnostics::{Diagnostic, Source, Span};
 use kubespray_interface::report_text;
 use kubespray_planner::Wishes;
-use kubespray_planner::components::{Live, probes};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_simulator::{Fault, World};
 use kubespray_variables::UnknownFacts;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
-use super::cluster::{Known, check_hosts, hosts, manifests, refuse_cut_off, refuse_errors, specification};
 use super::document::json_of;
+use super::intent::{Asking, Intent};
+use super::learn::{hosts, refuse_errors};
 use super::sinks::{Keeping, Sinks};
-use super::{Wanted, chosen, groups, make_plan, secrets_of};
+use super::{Cluster, Wanted, groups, make_plan, secrets_of};
 use crate::arguments::operations as arguments;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::printer::Printer;
@@ -44,6 +45,17 @@ struct Scenario {
     /// One seed gives one history.
     seed: u64,
     faults: Vec<Due>,
+    before: Before,
+}
+
+/// What the cluster is like that an operation begins with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Before {
+    /// Hosts that it does not have yet.
+    without: BTreeSet<String>,
+    /// Variables that it was made with, such as an older `kube_version`.
+    vars: serde_json::Map<String, Json>,
 }
 
 /// A fault, so many milliseconds after the run begins.
@@ -68,6 +80,14 @@ impl Scenario {
                     bad_uploads and clock_skew; `--help` shows the form";
         Ok(serde_json::from_value(value).map_err(|error| wrong(error.to_string()).hint(hint))?)
     }
+
+    /// The command line with which the cluster was made.
+    fn before(&self, options: &arguments::Operation) -> arguments::Operation {
+        let mut before = options.clone();
+        (before.tags, before.skip_tags, before.common.limit) = (Vec::new(), Vec::new(), None);
+        before.common.extra_vars.push(Json::Object(self.before.vars.clone()).to_string());
+        before
+    }
 }
 
 /// What an operation wishes of imagined hosts, however they are now.
@@ -87,42 +107,40 @@ impl Operation for Document {
     }
 }
 
-/// `kubespray cluster`, as it looks at hosts.
-struct Cluster<'a> {
+/// What is asked of a cluster, as it looks at hosts.
+struct Imagined<'a> {
     site: Site,
+    intent: &'a dyn Intent,
     options: &'a arguments::Operation,
     /// Those of an earlier look: hosts keep what was made of them.
     secrets: Secrets,
 }
 
-impl Operation for Cluster<'_> {
+impl Operation for Imagined<'_> {
     fn wished(&mut self, world: &mut World) -> Result<(Wishes, Secrets), Failure> {
-        let facts = world.facts();
-        self.site.learn(&facts);
-        let variables = self.site.variables(UnknownFacts::Pending);
-        check_hosts(&mut self.site, &variables, &facts)?;
-        let spec = specification(&variables, &facts)?;
-        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
-        let live = Live::of(&spec, &world.states(asked));
-        let manifests = manifests(&spec, &variables)?;
-        let known = Known { facts, spec, live, manifests };
-        let mut wishes = chosen(known.wishes()?, &self.site, self.options)?;
-        refuse_cut_off(&wishes)?;
+        let Self { site, intent, options, .. } = self;
+        let mut wishes = intent.wish(&mut Asking { site, hosts: world, options })?.wishes;
         world.imagine_downloads(&mut wishes);
+        let variables = self.site.variables(UnknownFacts::Pending);
         let secrets = secrets_of(wishes.steps.iter(), &variables, &self.secrets)?;
         self.secrets.extend(secrets.clone());
         Ok((wishes, secrets))
     }
 }
 
-impl<'a> Cluster<'a> {
-    /// With freshly installed hosts, which have the addresses that the inventory says.
-    fn imagine(options: &'a arguments::Operation, seed: u64) -> Result<(Self, World), Failure> {
+impl<'a> Imagined<'a> {
+    /// With hosts that have the addresses that the inventory says: freshly installed, or those of a cluster where
+    /// there must be one.
+    fn new(
+        intent: &'a dyn Intent,
+        options: &'a arguments::Operation,
+        scenario: &Scenario,
+    ) -> Result<(Self, World), Failure> {
         let mut site = Site::load(&options.common, Groups::Kubespray)?;
         let variables = site.variables(UnknownFacts::Pending);
         site.warnings = refuse_errors(site.problems(&variables))?;
         let hosts = hosts(&site);
-        let mut world = World::new(&hosts, seed);
+        let mut world = World::new(&hosts, scenario.seed);
         for host in &hosts {
             let address = |name: &str| -> Option<Ipv4Addr> {
                 variables.get_if_defined(host, name).ok()??.to_text().parse().ok()
@@ -131,7 +149,34 @@ impl<'a> Cluster<'a> {
                 world.set_address(host, address);
             }
         }
-        Ok((Self { site, options, secrets: Secrets::default() }, world))
+        let mut secrets = Secrets::default();
+        if intent.needs_cluster() {
+            let before = scenario.before(options);
+            let site = Site::load(&before.common, Groups::Kubespray)?.without(&scenario.before.without);
+            let mut made = Imagined { site, intent: &Cluster, options: &before, secrets };
+            make(&mut made, &mut world)?;
+            secrets = made.secrets;
+        }
+        Ok((Self { site, intent, options, secrets }, world))
+    }
+}
+
+/// Does an operation, with nobody watching and no faults.
+fn make(operation: &mut dyn Operation, world: &mut World) -> Result<(), Failure> {
+    let (plan, secrets) = plan_of(operation, world)?;
+    let holder = world.holder("before", &plan.operation);
+    let operator = world
+        .begin(plan, holder, &secrets, Options::default())
+        .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
+    world.go();
+    world.go_for(SETTLED_MS);
+    match world.report(operator).map(|report| &report.ending) {
+        Some(Ending::Done) => Ok(()),
+        other => {
+            Err(Diagnostic::error("simulation", format!("the cluster to begin with was not made: {other:?}"))
+                .hint("`kubespray cluster --simulate` shows why")
+                .into())
+        }
     }
 }
 
@@ -159,36 +204,38 @@ pub(crate) fn plan(wanted: Wanted, file: Option<&Path>) -> Result<Plan, Failure>
     Ok(plan_of(&mut Document { wishes, secrets }, &mut world)?.0)
 }
 
-/// The plan of `kubespray cluster` for imagined hosts.
-pub(crate) fn cluster_plan(
+/// The plan of an operation for imagined hosts.
+pub(crate) fn intent_plan(
+    intent: &dyn Intent,
     options: &arguments::Operation,
     file: Option<&Path>,
     printer: &mut Printer,
 ) -> Result<Plan, Failure> {
-    let (mut cluster, mut world) = Cluster::imagine(options, Scenario::read(file)?.seed)?;
-    printer.warnings(&cluster.site.warnings, false);
-    Ok(plan_of(&mut cluster, &mut world)?.0)
+    let (mut imagined, mut world) = Imagined::new(intent, options, &Scenario::read(file)?)?;
+    printer.warnings(&imagined.site.warnings, false);
+    Ok(plan_of(&mut imagined, &mut world)?.0)
 }
 
 /// Runs a document over imagined hosts.
 pub(crate) fn run(wanted: Wanted, file: Option<&Path>, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let Wanted { wishes, secrets, reach } = wanted;
+    let Wanted { wishes, secrets, reach, .. } = wanted;
     let scenario = Scenario::read(file)?;
     let mut world = world(&wishes, scenario.seed);
     play(&mut Document { wishes, secrets }, &mut world, scenario, &reach.groups(), printer)
 }
 
-/// Runs `kubespray cluster` over imagined hosts.
-pub(crate) fn cluster(
+/// Runs an operation over imagined hosts.
+pub(crate) fn intent(
+    intent: &dyn Intent,
     options: &arguments::Operation,
     file: Option<&Path>,
     printer: &mut Printer,
 ) -> Result<ExitCode, Failure> {
     let scenario = Scenario::read(file)?;
-    let (mut cluster, mut world) = Cluster::imagine(options, scenario.seed)?;
-    printer.warnings(&cluster.site.warnings, false);
-    let groups = groups(&cluster.site);
-    play(&mut cluster, &mut world, scenario, &groups, printer)
+    let (mut imagined, mut world) = Imagined::new(intent, options, &scenario)?;
+    printer.warnings(&imagined.site.warnings, false);
+    let groups = groups(&imagined.site);
+    play(&mut imagined, &mut world, scenario, &groups, printer)
 }
 
 /// Runs an operation to its end, and looks once more: a second run must find nothing to do.

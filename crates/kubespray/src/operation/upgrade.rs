@@ -3,38 +3,35 @@
 use std::collections::BTreeMap;
 
 use kubespray_diagnostics::Diagnostic;
+use kubespray_planner::BlockedPod;
 use kubespray_planner::components::running_probes;
 use kubespray_planner::operations::{self, UpgradeOptions};
-use kubespray_planner::{BlockedPod, Seen};
 
-use super::cluster::{Answering, Known, learn, refuse_cut_off, unplannable};
-use super::look::observe;
-use super::{Reach, Wanted, chosen};
-use crate::arguments::operations::{Operation, Upgrading};
+use super::chosen;
+use super::intent::{Asking, Intent, Wished};
+use super::learn::{Answering, learn_all, refuse_cut_off, unplannable};
+use crate::arguments::operations::Upgrading;
 use crate::failure::{FOUND_ERRORS, Failure};
 
 /// Pods that are named one by one; a count stands for the rest.
 const PODS_NAMED: usize = 20;
 
-/// What raises the cluster of an inventory. Hosts and API servers are asked what runs; nothing is changed.
-pub(crate) fn upgrade(options: &Operation, upgrading: &Upgrading) -> Result<Wanted, Failure> {
-    let mut learnt = learn(&options.common, &options.connection, Answering::Meant)?;
-    learn_what_runs(&learnt.reach, &mut learnt.known)?;
-    let known = &learnt.known;
-    let how = UpgradeOptions { max_unavailable: upgrading.max_unavailable.clone() };
-    let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
-        .map_err(|refusals| unplannable(&refusals))?;
-    let wishes = chosen(wishes, &learnt.reach.site, options)?;
-    refuse_cut_off(&wishes)?;
-    learnt.wanted(wishes)
-}
+/// Raises the cluster of an inventory to the wished version.
+pub(crate) struct Upgrade<'a>(pub(crate) &'a Upgrading);
 
-/// Asks control planes how they are, and one of them how the nodes are.
-fn learn_what_runs(reach: &Reach, known: &mut Known) -> Result<(), Failure> {
-    let mut seen = Seen::default();
-    observe(reach, &running_probes(&known.site()), &mut seen)?;
-    known.live.learn(&seen.states);
-    Ok(())
+impl Intent for Upgrade<'_> {
+    fn wish(&self, asking: &mut Asking<'_>) -> Result<Wished, Failure> {
+        let Asking { site, hosts, options } = asking;
+        let mut known = learn_all(site, *hosts, &options.common, Answering::Meant)?;
+        let well = hosts.states(running_probes(&known.site()))?;
+        known.live.learn(&well);
+        let how = UpgradeOptions { max_unavailable: self.0.max_unavailable.clone() };
+        let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
+            .map_err(|refusals| unplannable(&refusals))?;
+        let wishes = chosen(wishes, site, options, None)?;
+        refuse_cut_off(&wishes)?;
+        Ok(Wished { known, wishes, about: None })
+    }
 }
 
 /// Refuses to begin where a pod that has to move is held: half an upgrade is worse than none.

@@ -13,7 +13,7 @@ use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
 use serde::Serialize;
 
 use super::Reach;
-use super::cluster::{Answering, Learnt, learn, learn_from, unplannable};
+use super::learn::{Answering, Learnt, learn, learn_from, unplannable};
 use crate::arguments::{Common, operations as arguments};
 use crate::failure::Failure;
 use crate::fleet;

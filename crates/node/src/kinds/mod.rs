@@ -17,6 +17,7 @@ pub(crate) mod kubeadm;
 pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod node_state;
+pub(crate) mod nodes;
 pub(crate) mod object;
 pub(crate) mod packages;
 pub(crate) mod part;

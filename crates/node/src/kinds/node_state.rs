@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
     CORDONED_BY_ANNOTATION, Failure, LABELS_ANNOTATION, NodePresent, NodeSeen, NodeState, ObjectRef,
-    TAINTS_ANNOTATION, condition_problem,
+    TAINTS_ANNOTATION,
 };
 use serde_json::{Map, Value, json};
 
@@ -75,12 +75,6 @@ pub(crate) fn present(node: &Value) -> NodePresent {
         taints: taints(node).iter().filter_map(key_and_value).collect(),
         unschedulable: node.pointer("/spec/unschedulable").and_then(Value::as_bool).unwrap_or_default(),
         cordoned_by: annotations.get(CORDONED_BY_ANNOTATION).cloned(),
-        ready: condition_problem(node, "Ready").is_none(),
-        kubelet_version: node
-            .pointer("/status/nodeInfo/kubeletVersion")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
         our_labels: names(LABELS_ANNOTATION),
         our_taints: names(TAINTS_ANNOTATION),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
     Absent, Assertion, Check, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN,
-    Kubeadm, KubeadmAction, Line, NodePresent, NodeSeen, NodeState, Probe, Program, Resource, State, StepId,
+    Kubeadm, KubeadmAction, Line, NodeListed, Nodes, NodesState, Probe, Program, Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
@@ -21,6 +21,8 @@ pub struct Live {
     pub super_admins: BTreeSet<String>,
     /// Nodes: `kubelet.conf` is there.
     pub nodes: BTreeSet<String>,
+    /// The nodes that an API server lists, by their names in the cluster; nothing where none answers.
+    pub listed: Option<BTreeMap<String, NodeListed>>,
     /// The cluster of etcd.
     pub etcd: LiveEtcd,
     /// Its cluster for events.
@@ -33,8 +35,6 @@ pub struct Live {
     pub manifests: BTreeMap<String, BTreeMap<String, String>>,
     /// Live nodes whose kubelet is not of the wished version, with what it says.
     pub other_kubelets: BTreeMap<String, String>,
-    /// Nodes as the API server tells them, by host; of [`running_probes`].
-    pub node_states: BTreeMap<String, NodePresent>,
     /// Live control planes whose API server is not well, and why; of [`running_probes`].
     pub unwell: BTreeMap<String, String>,
 }
@@ -53,6 +53,7 @@ pub struct LiveEtcd {
 const CONTROL_PLANE: &str = "live/control-plane";
 const SUPER_ADMIN: &str = "live/super-admin";
 const NODE: &str = "live/node";
+const LISTED: &str = "live/listed";
 /// A node whose making was begun by us and not finished.
 const BEGUN: &str = "live/begun";
 const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
@@ -61,8 +62,6 @@ const ETCD_EVENTS: [&str; 3] =
 const MANIFESTS: &str = "live/manifests";
 const KUBELET: &str = "live/kubelet";
 const API_SERVER: &str = "live/api-server";
-/// Before the name of a host.
-const NODE_STATE: &str = "live/node-";
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
 
@@ -80,6 +79,10 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
     ];
     probes.extend(paths.into_iter().map(|(name, path)| probe(host, name, Absent { path, recursive: false })));
     probes.extend(of_versions(host));
+    if host.roles.control_plane {
+        let kubeconfig = format!("{}/admin.conf", kubernetes.kube_config_dir);
+        probes.push(probe(host, LISTED, Nodes { kubeconfig }));
+    }
     probes
 }
 
@@ -113,29 +116,14 @@ fn of_versions(host: &HostSpec) -> Vec<(StepId, Resource)> {
     probes
 }
 
-/// What a cluster that runs is asked, by host: whether each API server is well, and of the leader how the nodes are.
+/// What a cluster that runs is asked, by host: whether each API server is well.
 /// The answers are [learnt](Live::learn).
 pub fn running_probes(site: &Site<'_>) -> BTreeMap<String, Vec<(StepId, Resource)>> {
     let mut out: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
     let live = &site.live.control_planes;
-    let (planes, leader) = (site.hosts().filter(|host| live.contains(&host.spec.name)), site.leader());
-    for host in planes {
-        let mut probes = vec![probe(host.spec, API_SERVER, control_plane::api_server_is_well(&host))];
-        if host.spec.name == leader {
-            let nodes = site.spec.hosts.iter().filter(|host| {
-                let roles = host.roles;
-                roles.control_plane || roles.worker || roles.route_reflector
-            });
-            probes.extend(nodes.map(|node| {
-                let state = NodeState {
-                    kubeconfig: control_plane::admin(&host),
-                    name: node.node_name.clone(),
-                    ..NodeState::default()
-                };
-                probe(host.spec, &format!("{NODE_STATE}{}", node.name), state)
-            }));
-        }
-        out.insert(host.spec.name.clone(), probes);
+    for host in site.hosts().filter(|host| live.contains(&host.spec.name)) {
+        let well = probe(host.spec, API_SERVER, control_plane::api_server_is_well(&host));
+        out.insert(host.spec.name.clone(), vec![well]);
     }
     out
 }
@@ -182,6 +170,11 @@ fn of_etcd(host: &HostSpec) -> Vec<(StepId, Resource)> {
 }
 
 impl Live {
+    /// The node of a host, as the API server lists it.
+    pub(crate) fn node(&self, host: &HostSpec) -> Option<&NodeListed> {
+        self.listed.as_ref()?.get(&host.node_name)
+    }
+
     /// From the answers to [`probes`]; what could not be observed counts as not there.
     pub fn of(spec: &ClusterSpec, seen: &BTreeMap<StepId, Result<State, Failure>>) -> Self {
         let with = |name: &str| -> BTreeSet<String> {
@@ -216,6 +209,10 @@ impl Live {
             control_planes: made(CONTROL_PLANE),
             super_admins: made(SUPER_ADMIN),
             nodes: made(NODE),
+            listed: spec.groups.control_plane.iter().find_map(|host| match state(host, LISTED)? {
+                State::Nodes(NodesState::Listed(nodes)) => Some(nodes.clone()),
+                _ => None,
+            }),
             etcd: etcd(ETCD),
             etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),
@@ -234,7 +231,6 @@ impl Live {
                     _ => None,
                 })
                 .collect(),
-            node_states: BTreeMap::new(),
             unwell: BTreeMap::new(),
         }
     }
@@ -250,10 +246,6 @@ impl Live {
                     Err(failure) => Some(failure.message.clone()),
                 };
                 self.unwell.extend(why.map(|why| (host.to_owned(), why)));
-            } else if let Some(name) = what.strip_prefix(NODE_STATE)
-                && let Ok(State::NodeState(NodeSeen::Present(node))) = found
-            {
-                self.node_states.insert(name.to_owned(), (**node).clone());
             }
         }
     }

@@ -7,12 +7,18 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use kubespray_resource::{Absent, Content, Digest, File, Mode};
+use kubespray_resource::{Absent, Assertion, Check, Content, Digest, Disruption, File, Mode, Probe};
 use kubespray_spec::choices::{KubeVipLbFwdmethod, LoadBalancerType};
 use kubespray_spec::load_balancer::KubeVip;
 use serde_json::{Map, Value, json};
 
 use super::{Chain, Host, Site, directory, file, yaml};
+
+/// The rollout in which live nodes get another proxy: while it begins anew they reach no API server.
+pub(crate) const ROLLOUT: &str = "proxies";
+
+/// How long a proxy may take to begin, in seconds: the kubelet looks for new manifests every 20.
+const WELL_S: u64 = 90;
 
 /// Mode of the manifests of static pods.
 const MANIFEST: Mode = Mode(0o640);
@@ -51,7 +57,21 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     chain.add("configuration", configuration);
     let pod = yaml::document(&proxy_pod(&host, &checksum));
     let own = if component == "nginx" { "nginx-proxy.yml" } else { "haproxy.yml" };
-    chain.add("pod", File { mode: MANIFEST, ..file(manifest(own), pod) });
+    let step = chain.add("pod", File { mode: MANIFEST, ..file(manifest(own), pod) });
+    if !host.is_live_node() {
+        return;
+    }
+    step.disruption = Disruption::Restart;
+    step.rollout = Some(ROLLOUT.into());
+    if let Some(port) = balancer.loadbalancer_apiserver_healthcheck_port {
+        let check = Check {
+            name: "the local proxy is well".into(),
+            probe: Probe::Cluster(Assertion::Answers(format!("http://127.0.0.1:{port}/healthz"))),
+            timeout_s: WELL_S,
+            interval_ms: 500,
+        };
+        chain.add("well", check).rollout = Some(ROLLOUT.into());
+    }
 }
 
 /// The port of the local proxy (NODE-078).

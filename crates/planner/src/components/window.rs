@@ -9,7 +9,7 @@
 //! and given back, whichever run cordoned it (OPS-019).
 
 use kubespray_resource::{
-    Check, Disruption, Drain, DrainFallback, Hold, NodePresent, NodeState, ObjectMust, ObjectRef, Probe,
+    Check, Disruption, Drain, DrainFallback, Hold, NodeListed, NodeState, ObjectMust, ObjectRef, Probe,
 };
 use kubespray_spec::Settings;
 
@@ -39,7 +39,7 @@ enum Way {
 
 fn way(host: &Host<'_>) -> Way {
     let settings = &host.settings().upgrade;
-    let Some(seen) = host.site.live.node_states.get(&host.spec.name) else { return Way::Leave };
+    let Some(seen) = host.site.live.node(host.spec) else { return Way::Leave };
     let is_ours = seen.cordoned_by.is_some();
     let is_wanted = is_ours || (seen.ready && !seen.unschedulable) || settings.upgrade_node_always_cordon;
     match (is_wanted, settings.drain_nodes && others_take_pods(host)) {
@@ -53,12 +53,12 @@ fn way(host: &Host<'_>) -> Way {
 
 /// Whether pods that leave a node have somewhere to go.
 fn others_take_pods(host: &Host<'_>) -> bool {
-    let takes = |seen: &NodePresent| {
+    let takes = |seen: &NodeListed| {
         let is_free = |key: &String| key.ends_with(":PreferNoSchedule") || key.contains("unschedulable:");
-        seen.ready && (!seen.unschedulable || seen.cordoned_by.is_some()) && seen.taints.keys().all(is_free)
+        seen.ready && (!seen.unschedulable || seen.cordoned_by.is_some()) && seen.taints.iter().all(is_free)
     };
-    let nodes = &host.site.live.node_states;
-    nodes.iter().any(|(name, seen)| *name != host.spec.name && takes(seen))
+    let nodes = host.site.live.listed.iter().flatten();
+    nodes.into_iter().any(|(name, seen)| *name != host.spec.node_name && takes(seen))
 }
 
 /// The kubeconfig of the kubelet.
@@ -95,7 +95,7 @@ pub(crate) fn close(chain: &mut Chain<'_>) {
     let node = host.spec.node_name.clone();
     let version = host.site.wished_version();
     // What was not ready before must not become it by an upgrade (OPS-018).
-    if host.site.live.node_states.get(&host.spec.name).is_some_and(|seen| seen.ready) {
+    if host.site.live.node(host.spec).is_some_and(|seen| seen.ready) {
         let object =
             ObjectRef { api_version: "v1".into(), kind: "Node".into(), namespace: None, name: node.clone() };
         let probe = Probe::Object {

@@ -4,12 +4,15 @@
 //! rollouts, locks, how many hosts may fail.
 
 mod cluster;
+mod difference;
 mod rules;
+mod scale;
 mod upgrade;
 mod upgrade_checks;
 mod verify;
 
 pub use cluster::cluster;
+pub use scale::{Newcomers, scale};
 pub use upgrade::{UpgradeOptions, upgrade};
 pub use upgrade_checks::refuse_other_version;
 pub use verify::{clocks_apart, verify};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kubespray_resource::{Disruption, Gate, Needs, Policy, Rollout, Step, StepId};
 use kubespray_spec::ClusterSpec;
 
-use crate::components::{Site, control_plane_order, etcd};
+use crate::components::{Site, control_plane_order, etcd, load_balancer};
 
 /// The gate that late resolvers wait for.
 const DNS: &str = "dns";
@@ -84,7 +84,8 @@ pub(super) fn policy(site: &Site<'_>) -> Policy {
         (etcd::ROLLOUT, one_by_one(etcd::turns(site))),
         ("control-plane", one_by_one(control_plane_order(site).into_iter().map(str::to_owned).collect())),
         // Containers go on while their engine restarts.
-        ("engine", Rollout { hosts: nodes, max_unavailable: at_once, canaries: 0 }),
+        ("engine", Rollout { hosts: nodes.clone(), max_unavailable: at_once, canaries: 0 }),
+        (load_balancer::ROLLOUT, Rollout { hosts: nodes, max_unavailable: at_once, canaries: 0 }),
         ("workers", Rollout { hosts: workers, max_unavailable: at_once, canaries: 0 }),
     ];
     // LIFE-243.

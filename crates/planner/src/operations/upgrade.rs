@@ -179,10 +179,10 @@ fn versions(site: &Site<'_>) -> BTreeMap<String, Versions> {
     let plain = |version: &String| version.trim_start_matches('v').to_owned();
     let of = |host: &kubespray_spec::HostSpec| {
         let manifests = site.live.manifests.get(&host.name);
-        let node = site.live.node_states.get(&host.name);
+        let node = site.live.node(host);
         Versions {
             api_server: manifests.and_then(|versions| versions.get("kube-apiserver")).map(plain),
-            kubelet: node.map(|node| plain(&node.kubelet_version)).filter(|version| !version.is_empty()),
+            kubelet: node.map(|node| plain(&node.kubelet)).filter(|version| !version.is_empty()),
         }
     };
     let known = site.spec.hosts.iter().map(|host| (host.name.clone(), of(host)));

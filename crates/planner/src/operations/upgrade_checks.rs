@@ -130,8 +130,8 @@ fn version(site: &Site<'_>, host: &HostSpec) -> Option<PlanningError> {
             );
         }
     }
-    let node = site.live.node_states.get(&host.name)?;
-    let found = node.kubelet_version.trim_start_matches('v');
+    let node = site.live.node(host)?;
+    let found = node.kubelet.trim_start_matches('v');
     let from = numbers(found)?;
     if to < from {
         return Some(refusal(

@@ -70,6 +70,7 @@ pub fn absent(resource: &Resource) -> State {
         }
         Resource::ObjectAbsent(_) => State::ObjectAbsent(r::ObjectAbsentState::Unknown("no cluster".into())),
         Resource::Prune(_) => State::Prune(r::PruneState::Unknown("no cluster".into())),
+        Resource::Nodes(_) => State::Nodes(r::NodesState::Unknown("there is no cluster".into())),
         Resource::Drain(_) => State::Drain(r::DrainState::Unknown("no cluster".into())),
         other => panic!("what is `{}` when it is not there?", other.title()),
     }

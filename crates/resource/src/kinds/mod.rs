@@ -18,6 +18,7 @@ mod kubeadm;
 mod module;
 mod mount;
 mod node_state;
+mod nodes;
 mod object;
 mod packages;
 mod part;
@@ -51,6 +52,7 @@ pub use node_state::{
     CORDONED_BY_ANNOTATION, LABELS_ANNOTATION, NodeChange, NodePresent, NodeSeen, NodeState,
     TAINTS_ANNOTATION,
 };
+pub use nodes::{NodeListed, Nodes, NodesState};
 pub use object::{
     COMPONENT_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, Object, ObjectAbsent, ObjectAbsentState,
     ObjectRef, ObjectSeen, ObjectState,

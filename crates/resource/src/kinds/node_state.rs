@@ -62,12 +62,6 @@ pub struct NodePresent {
     pub unschedulable: bool,
     /// Which of our runs cordoned it.
     pub cordoned_by: Option<String>,
-    /// Whether its kubelet says that it is ready.
-    #[serde(default)]
-    pub ready: bool,
-    /// The version of its kubelet, such as `v1.35.2`; empty where it did not say yet.
-    #[serde(default)]
-    pub kubelet_version: String,
     /// Labels that we set, as we wrote them down.
     pub our_labels: BTreeSet<String>,
     /// Taints that we set.

@@ -306,6 +306,15 @@ fn init(chain: &mut Chain<'_>) {
 /// CP-035 to CP-041: one after the other.
 fn join_others(chain: &mut Chain<'_>) {
     let host = chain.host;
+    if host.is_live_node() {
+        chain.refuse(
+            "it is a worker of the cluster, and a node does not become a control plane",
+            format!(
+                "`kubespray remove-node {0}` first; then it can be added as a control plane",
+                host.spec.name
+            ),
+        );
+    }
     let site = host.site;
     let settings = host.settings();
     let discovery = join::discovery(chain);

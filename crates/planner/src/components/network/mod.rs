@@ -84,8 +84,7 @@ pub(crate) fn wait(chain: &mut Chain<'_>) {
     }
     chain.begin("network", "network");
     // What was not ready before need not become it.
-    let was_unready =
-        |host: &Host<'_>| host.site.live.node_states.get(&host.spec.name).is_some_and(|seen| !seen.ready);
+    let was_unready = |host: &Host<'_>| host.site.live.node(host.spec).is_some_and(|seen| !seen.ready);
     let nodes = host.site.hosts().filter(|host| host.is_node() && !was_unready(host));
     let nodes = nodes.map(|host| host.spec.node_name.clone()).collect();
     let check = nodes_ready(chain, nodes);

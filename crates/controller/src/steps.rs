@@ -174,6 +174,7 @@ impl Run {
             notifies: step.notifies.clone(),
             secrets,
             inputs,
+            remember: step.remember,
         };
         self.send(host, Ask::Apply(Box::new(apply)), Asked::Step(at));
         let now = self.now;

@@ -155,7 +155,7 @@ fn lab_a_cluster_is_raised_under_a_workload() {
             "`kubespray upgrade-cluster` goes from one version to another",
         );
         let plan = kubespray(folder, &lab, &["plan", "upgrade-cluster"]);
-        has(&plan, 0, "drain: uplab1, uplab2, uplab3");
+        has(&plan, 0, "drain: uplab1, uplab2 and uplab3");
         let asking = Asking::begin(addresses.clone());
         let began = Instant::now();
         let run = kubespray(folder, &lab, &["upgrade-cluster"]);

@@ -10,16 +10,16 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, image};
+use crate::kinds::{etcd, gone, image, put_back};
 use crate::{Host, View, observe};
 
-/// Makes a host as wished and proves it. `before_change` is called once, right before the first effect, and
-/// not at all where nothing differs. A difference that stays is a failure that names it.
+/// Makes a host as wished and proves it. `before_change` is called once with what is there, right before the first
+/// effect, and not at all where nothing differs. A difference that stays is a failure that names it.
 pub fn apply(
     host: &dyn Host,
     resource: &Resource,
     secrets: &Secrets,
-    before_change: &mut dyn FnMut() -> Result<(), Failure>,
+    before_change: &mut dyn FnMut(&State) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
     let (state, comparison) = look(host, resource, secrets)?;
     if comparison.is_same() {
@@ -29,7 +29,7 @@ pub fn apply(
         return Err(impossible(format!("the output of `{missing}` is not there"))
             .hint("the step that gives it must be part of the run"));
     }
-    before_change()?;
+    before_change(&state)?;
     let kind = resource.outcome_kind(&state);
     let output = match resource {
         Resource::CertificateRequest(wish) => Some(certificate::request(host, wish)?),
@@ -132,6 +132,8 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => etcd::apply_snapshot(host, wish, state),
         (Resource::EtcdRestore(wish), State::EtcdRestore(state)) => etcd::apply_restore(host, wish, state),
         (Resource::Image(wish), _) => image::apply(host, wish, secrets),
+        (Resource::Gone(wish), State::Gone(state)) => gone::apply(host, wish, state),
+        (Resource::PutBack(wish), State::PutBack(state)) => put_back::apply(host, wish, state),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

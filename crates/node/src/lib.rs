@@ -4,6 +4,7 @@
 //! controller one by one; [`serve()`] feeds it from a connection.
 
 mod apply;
+mod before;
 mod digests;
 mod failure;
 mod host;

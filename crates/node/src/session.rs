@@ -6,6 +6,7 @@ use std::time::Duration;
 use kubespray_resource::wire::{Answer, Apply, Ask, Hello, JournalEntry, PROTOCOL, Reply, Request};
 use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secrets, StepId};
 
+use crate::before::Memory;
 use crate::failure::is_gone;
 use crate::matrix;
 use crate::paths::BASE;
@@ -24,6 +25,7 @@ pub struct Session {
     /// Runs whose journal this session has written to.
     journalled: BTreeSet<RunId>,
     takeover: Takeover,
+    memory: Memory,
 }
 
 impl Session {
@@ -34,6 +36,7 @@ impl Session {
             stopped: None,
             journalled: BTreeSet::new(),
             takeover: Takeover::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Session {
                 clean(host)?;
                 self.journalled.clear();
                 self.takeover = Takeover::default();
+                self.memory = Memory::default();
                 Answer::Ok
             }
         })
@@ -192,9 +196,12 @@ impl Session {
     fn apply_journalled(&mut self, host: &dyn Host, wish: &Apply) -> Result<Outcome, Failure> {
         let mut began = false;
         let resource = wish.resource.with_inputs(&wish.inputs);
-        let result = apply(host, &resource, &wish.secrets, &mut || {
+        let result = apply(host, &resource, &wish.secrets, &mut |state| {
             began = true;
             self.write(host, wish, None)?;
+            if wish.remember {
+                self.memory.keep(host, &resource, state)?;
+            }
             for token in &wish.notifies {
                 tokens::set(host, token)?;
             }
@@ -204,6 +211,11 @@ impl Session {
         if result.as_ref().is_err_and(is_gone) {
             return result;
         }
+        let result = if began && wish.remember {
+            result.and_then(|outcome| self.memory.keep_left(host, &resource).map(|()| outcome))
+        } else {
+            result
+        };
         match self.write(host, wish, Some(result.clone())) {
             Err(failure) if result.is_ok() => Err(failure),
             // What went wrong first says more than that it could not be written down.

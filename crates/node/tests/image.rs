@@ -64,7 +64,7 @@ fn credentials_reach_every_engine_and_stay_nowhere() {
             assert_eq!(Resource::from(wish.clone()).secret_names(), ["registry"]);
             let mut secrets = Secrets::default();
             secrets.insert("registry", value);
-            kubespray_node::apply(&world.host, &wish.into(), &secrets, &mut || Ok(())).unwrap();
+            kubespray_node::apply(&world.host, &wish.into(), &secrets, &mut |_| Ok(())).unwrap();
             assert!(!world.calls().iter().any(|call| call.contains(value) || call.contains("secret1")));
             assert!(!world.path("/var/lib/kubespray/registry").exists());
             let failure = self::world(&["private/x:1"]).apply(image(&engine, "private/x:1")).unwrap_err();

@@ -29,7 +29,7 @@ pub(crate) fn gives_back(resource: &Resource) -> bool {
     matches!(resource, Resource::NodeState(NodeState { unschedulable: Some(false), mark: Some(_), .. }))
 }
 
-/// Takes their difference from cordons and drains whose turn has nothing that disturbs pods.
+/// Takes their difference from cordons and drains whose turn has nothing that disturbs pods and gives the node back.
 pub(crate) fn spare(steps: &mut [(Step, Comparison)]) {
     let disturbs = |step: &Step| step.disruption != Disruption::None || !step.notifies.is_empty();
     let needed: BTreeSet<Turn> = steps
@@ -37,9 +37,14 @@ pub(crate) fn spare(steps: &mut [(Step, Comparison)]) {
         .filter(|(step, compared)| !compared.is_same() && !takes_away(&step.resource) && disturbs(step))
         .filter_map(|(step, _)| turn(step))
         .collect();
+    let passing: BTreeSet<Turn> = steps
+        .iter()
+        .filter(|(step, _)| gives_back(&step.resource))
+        .filter_map(|(step, _)| turn(step))
+        .collect();
     for (step, compared) in steps.iter_mut().filter(|(step, _)| takes_away(&step.resource)) {
-        // Without turns it is somebody's own wish.
-        if turn(step).is_some_and(|turn| !needed.contains(&turn)) {
+        // A node that is not given back is taken away for its own sake.
+        if turn(step).is_some_and(|turn| passing.contains(&turn) && !needed.contains(&turn)) {
             *compared = Comparison::default();
         }
     }
@@ -148,9 +153,14 @@ mod tests {
                 }
                 out
             };
-            let mut steps = vec![(away(), compared(true)), (other, compared(differs))];
+            let back = step("back", cordon(false), |_| {});
+            let mut steps =
+                vec![(away(), compared(true)), (other, compared(differs)), (back, compared(false))];
             spare(&mut steps);
             assert_eq!(!steps[0].1.is_same(), expected, "{name} {differs}");
+            let mut for_good = vec![(away(), compared(true))];
+            spare(&mut for_good);
+            assert!(!for_good[0].1.is_same(), "nobody gives it back");
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Everything here is a value: no file is read, no process started, no clock asked.
 
+mod before;
 mod change;
 mod content;
 mod digest;
@@ -23,6 +24,7 @@ mod secrets;
 mod step;
 pub mod wire;
 
+pub use before::{BEFORE, Before, PuttingBack};
 pub use change::{Change, Comparison};
 pub use content::{Content, Mode, Owner, secrets_in};
 pub use digest::Digest;

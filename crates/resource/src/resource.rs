@@ -18,6 +18,7 @@ use crate::{
     EtcdHealth, EtcdHealthState, EtcdMember, EtcdMemberState, EtcdRestore, EtcdRestoreState, EtcdSnapshot,
     EtcdSnapshotState, Image, ImageState,
 };
+use crate::{Gone, GoneState, PutBack, PutBackState};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -116,6 +117,10 @@ kinds! {
     EtcdRestore => EtcdRestoreState,
     /// A container image.
     Image => ImageState,
+    /// What a cluster leaves beside files and units, and is gone.
+    Gone => GoneState,
+    /// What was there before.
+    PutBack => PutBackState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -169,6 +174,8 @@ impl Resource {
             (Self::EtcdSnapshot(wish), State::EtcdSnapshot(state)) => wish.compare(state),
             (Self::EtcdRestore(wish), State::EtcdRestore(state)) => wish.compare(state),
             (Self::Image(wish), State::Image(state)) => wish.compare(state),
+            (Self::Gone(wish), State::Gone(state)) => wish.compare(state),
+            (Self::PutBack(wish), State::PutBack(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -176,7 +183,9 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_), _) => OutcomeKind::Removed,
+            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_) | Self::Gone(_), _) => {
+                OutcomeKind::Removed
+            }
             (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
             (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {
@@ -244,6 +253,8 @@ impl Resource {
             Self::EtcdSnapshot(_) => "etcd_snapshot",
             Self::EtcdRestore(_) => "etcd_restore",
             Self::Image(_) => "image",
+            Self::Gone(_) => "gone",
+            Self::PutBack(_) => "put_back",
         }
     }
 
@@ -287,6 +298,8 @@ impl Resource {
             Self::EtcdSnapshot(snapshot) => snapshot.path.clone(),
             Self::EtcdRestore(restore) => restore.data_dir.clone(),
             Self::Image(image) => image.reference.clone(),
+            Self::Gone(gone) => return gone.to_string(),
+            Self::PutBack(put_back) => return put_back.to_string(),
         };
         let kind = match self {
             Self::Absent(_) => "path",

@@ -104,9 +104,9 @@ pub struct Step {
     /// The rollout whose window the host must be in.
     #[serde(default)]
     pub rollout: Option<String>,
-    /// What takes it back, where that is possible.
+    /// Whether the host keeps what it had before, for a reset.
     #[serde(default)]
-    pub undo: Option<Resource>,
+    pub remember: bool,
     /// Which part of Kubernetes is of which version when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raises: Option<Raise>,
@@ -129,7 +129,7 @@ impl Step {
             notifies: Vec::new(),
             disruption: Disruption::None,
             rollout: None,
-            undo: None,
+            remember: false,
             raises: None,
             hold: None,
         }

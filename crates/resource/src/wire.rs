@@ -208,6 +208,9 @@ pub struct Apply {
     /// The outputs that it takes, by the steps that gave them.
     #[serde(default)]
     pub inputs: BTreeMap<StepId, String>,
+    /// Whether what was there before is kept ([`crate::Before`]).
+    #[serde(default)]
+    pub remember: bool,
 }
 
 /// Who holds a lock.

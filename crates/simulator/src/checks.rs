@@ -299,6 +299,7 @@ mod tests {
                 notifies: Vec::new(),
                 secrets: Secrets::default(),
                 inputs: std::collections::BTreeMap::new(),
+                remember: false,
             };
             machine.host.begin(0, false, Some(&apply));
             for folder in ["/var/lib/kubespray", "/var/lib/kubespray/journal"] {

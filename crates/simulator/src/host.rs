@@ -303,7 +303,8 @@ const MODULES: &str = "kernel/br_netfilter.ko:\nkernel/overlay.ko:\nkernel/dummy
     kernel/ip_vs_wrr.ko:\nkernel/ip_vs_sh.ko:\nkernel/nf_conntrack.ko:\nkernel/nf_tables.ko:\n";
 
 /// Files of a fresh host.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
+    ("/swapfile", ""),
     ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"),
     ("/etc/group", "root:x:0:\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n"),

@@ -14,6 +14,7 @@ pub(crate) fn changes(argv: &[&str]) -> bool {
         ["systemctl", "show" | "is-active" | "status" | "is-enabled", ..]
             | ["dpkg-query" | "journalctl" | "test" | "cat" | "true", ..]
             | ["apt-mark", "showhold"]
+            | ["dpkg", "--no-act", ..]
     )
 }
 
@@ -23,6 +24,15 @@ pub(crate) fn run(inner: &mut Inner, argv: &[&str], stdin: &str) -> Result<Outpu
         ["systemctl", rest @ ..] => systemctl(inner, rest),
         ["journalctl", ..] => ok(""),
         ["dpkg-query", "--show", "--showformat", _, "--", names @ ..] => dpkg_query(inner, names),
+        ["dpkg-query", "--show", "--showformat", _] => {
+            let names: Vec<String> = inner.packages.keys().cloned().collect();
+            dpkg_query(inner, &names.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+        ["dpkg", "--no-act", "--purge", ..] => ok(""),
+        ["dpkg", "--purge", names @ ..] => {
+            inner.packages.retain(|name, _| !names.contains(&name.as_str()));
+            ok("")
+        }
         ["apt-mark", "showhold"] => ok(&inner.held.iter().flat_map(|name| [name, "\n"]).collect::<String>()),
         ["apt-mark", "hold", names @ ..] => {
             inner.held.extend(names.iter().map(ToString::to_string));
@@ -48,6 +58,20 @@ pub(crate) fn run(inner: &mut Inner, argv: &[&str], stdin: &str) -> Result<Outpu
         }
         ["swapoff", "-a"] => {
             file(inner, "/proc/swaps", "Filename Type Size Used Priority\n");
+            ok("")
+        }
+        ["swapon", "--", path] => {
+            let swaps = text(inner, "/proc/swaps").unwrap_or_default();
+            file(inner, "/proc/swaps", &format!("{swaps}{path} file 1 0 -2\n"));
+            ok("")
+        }
+        ["userdel", "--", name] => without_line(inner, "/etc/passwd", name),
+        ["groupdel", "--", name] => without_line(inner, "/etc/group", name),
+        ["umount", .., "--", path] => {
+            let mounts = text(inner, MOUNTS).unwrap_or_default();
+            let is_at = |line: &&str| line.split_whitespace().nth(1) == Some(*path);
+            let left: Vec<&str> = mounts.lines().filter(|line| !is_at(line)).collect();
+            file(inner, MOUNTS, &(left.join("\n") + "\n"));
             ok("")
         }
         ["groupadd", rest @ ..] => groupadd(inner, rest),
@@ -217,6 +241,19 @@ fn groupadd(inner: &mut Inner, words: &[&str]) -> Output {
     let gid =
         option(words, "--gid").map_or_else(|| (900 - groups.lines().count()).to_string(), str::to_owned);
     file(inner, "/etc/group", &format!("{groups}{name}:x:{gid}:\n"));
+    inner.files.sync();
+    ok("")
+}
+
+/// Takes the line of a name out of a list of users or groups.
+fn without_line(inner: &mut Inner, path: &str, name: &str) -> Output {
+    let all = text(inner, path).unwrap_or_default();
+    let is_of = |line: &&str| line.split(':').next() == Some(name);
+    if !all.lines().any(|line| is_of(&line)) {
+        return failed(6, &format!("'{name}' does not exist"));
+    }
+    let left: Vec<&str> = all.lines().filter(|line| !is_of(line)).collect();
+    file(inner, path, &(left.join("\n") + "\n"));
     inner.files.sync();
     ok("")
 }

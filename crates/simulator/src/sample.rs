@@ -107,7 +107,7 @@ impl Maker<'_> {
             notifies: Vec::new(),
             disruption: Disruption::None,
             rollout: self.rollout.map(str::to_owned),
-            undo: None,
+            remember: false,
             raises: None,
             hold: None,
         }

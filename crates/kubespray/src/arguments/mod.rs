@@ -92,6 +92,28 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray scale -i inventory/mycluster/hosts.yaml\n  kubespray scale -i hosts.yaml -l node9\n  kubespray plan scale -i hosts.yaml"
     )]
     Scale(operations::Cluster),
+    /// Take hosts out of a cluster: workers, control planes, members of etcd, the first ones and dead ones too
+    ///
+    /// What `remove-node.yml` of Kubespray does, and what it leaves to be done by hand: pods move away, local proxies
+    /// and API servers forget the host, its member leaves etcd, it is wiped, its node is deleted. Refuses what would
+    /// cost etcd its quorum or the cluster its last control plane. Says what to take out of the inventory.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray remove-node node9 -i inventory/mycluster/hosts.yaml\n  kubespray remove-node node7 node8 --dead --yes -i hosts.yaml\n  kubespray plan remove-node node9 -i hosts.yaml"
+    )]
+    RemoveNode(operations::RemoveNode),
+    /// Take everything of a cluster off its hosts, which then are what they were before
+    ///
+    /// What `reset.yml` of Kubespray does, and what it leaves behind. Asks for the cluster's name. Refuses hosts of another
+    /// cluster, and single hosts (`--limit`) that the rest cannot spare. Foreign rules of packet filters, the network, and
+    /// snapshots of etcd stay. `kubespray plan reset` shows everything first. All data of the cluster is lost.
+    ///
+    /// Exit code: 0 when all is done, 1 when something failed or was refused, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray reset -i inventory/mycluster/hosts.yaml\n  kubespray reset -i hosts.yaml --yes --cluster-id 5f70…\n  kubespray reset -i hosts.yaml --dead node3"
+    )]
+    Reset(operations::Reset),
     /// Bring a cluster to another version of Kubernetes, one node at a time
     ///
     /// All files and images first, then etcd, all API servers, kube-proxy, and behind these the nodes: each is
@@ -512,7 +534,9 @@ impl Arguments {
             Command::Facts(c) => c.common.output.clone(),
             Command::Exec(c) => c.common.output.clone(),
             Command::Preflight(c) => c.common.output.clone(),
+            Command::RemoveNode(c) => c.operation.common.output.clone(),
             Command::Cluster(c) | Command::Scale(c) => c.operation.common.output.clone(),
+            Command::Reset(c) => c.operation.common.output.clone(),
             Command::UpgradeCluster(c) => c.of.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
@@ -521,6 +545,8 @@ impl Arguments {
                 operations::PlanOf::Cluster(c) | operations::PlanOf::Scale(c) => {
                     c.operation.common.output.clone()
                 }
+                operations::PlanOf::RemoveNode(c) => c.operation.common.output.clone(),
+                operations::PlanOf::Reset(c) => c.operation.common.output.clone(),
                 operations::PlanOf::UpgradeCluster(c) => c.of.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },

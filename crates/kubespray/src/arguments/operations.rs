@@ -108,6 +108,45 @@ pub(crate) struct UpgradeCluster {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    /// Ask nobody
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Do not ask for the cluster's name
+    #[arg(short, long, requires = "cluster_id", help_heading = "Reset")]
+    pub(crate) yes: bool,
+    /// The id that the cluster must have: the fingerprint of its certificate authority, as `plan reset` prints it; `none`
+    /// where hosts have none
+    #[arg(long, value_name = "ID", help_heading = "Reset")]
+    pub(crate) cluster_id: Option<String>,
+    /// Hosts that are gone for good: they are left out, and nothing waits for them; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) running: Running,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Only these assertions, by name or by the id of what they assert
     #[arg(value_name = "NAME|ID")]
@@ -165,6 +204,10 @@ pub(crate) enum PlanOf {
     Cluster(PlanIntent),
     /// What `kubespray scale` would do
     Scale(PlanIntent),
+    /// What `kubespray remove-node NAME` would do
+    RemoveNode(PlanRemoveNode),
+    /// What `kubespray reset` would do
+    Reset(PlanReset),
     /// What `kubespray upgrade-cluster` would do, with the pods that move and what holds them
     #[command(alias = "upgrade")]
     UpgradeCluster(PlanUpgradeCluster),
@@ -193,6 +236,35 @@ pub(crate) struct PlanUpgradeCluster {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanIntent {
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanRemoveNode {
+    /// Hosts of the inventory: names, and patterns as of --limit
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Those of them that do not answer are gone for good: nothing is done on them
+    #[arg(long, help_heading = "Removal")]
+    pub(crate) dead: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) simulation: Simulation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanReset {
+    /// Hosts that are gone for good: they are left out; several with commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', help_heading = "Reset")]
+    pub(crate) dead: Vec<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
     #[command(flatten)]

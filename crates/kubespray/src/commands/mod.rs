@@ -13,7 +13,9 @@ mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod remove_node;
 mod render;
+mod reset;
 mod resources;
 mod runs;
 mod upgrade_cluster;
@@ -45,7 +47,9 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Exec(options) => exec::run(options, printer),
         Command::Preflight(options) => preflight::run(options, printer),
         Command::Cluster(options) => cluster::run(&operation::Cluster, options, printer),
+        Command::RemoveNode(options) => remove_node::run(options, printer),
         Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
+        Command::Reset(options) => reset::run(options, printer),
         Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use kubespray_interface::plan_text;
 
-use crate::arguments::operations::{Plan, PlanIntent, PlanOf, PlanOutput, PlanResources};
+use crate::arguments::operations::{
+    Operation, Plan, PlanIntent, PlanOf, PlanOutput, PlanReset, PlanResources, Simulation,
+};
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Intent, Wanted};
 use crate::printer::Printer;
@@ -14,12 +16,18 @@ const CHANGES: u8 = 2;
 
 pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let (plan, output) = match &options.of {
-        PlanOf::Cluster(options) => (intent(&operation::Cluster, options, printer), &options.output),
-        PlanOf::Scale(options) => (intent(&operation::Scale, options, printer), &options.output),
+        PlanOf::Cluster(options) => (whole(&operation::Cluster, options, printer), &options.output),
+        PlanOf::Scale(options) => (whole(&operation::Scale, options, printer), &options.output),
+        PlanOf::RemoveNode(options) => {
+            let remove = operation::RemoveNode { names: options.names.clone(), dead: options.dead };
+            (intent(&remove, &options.operation, &options.simulation, printer), &options.output)
+        }
+        PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
         PlanOf::UpgradeCluster(options) => {
             let upgrade = operation::Upgrade(&options.upgrading);
-            (intent(&upgrade, &options.of, printer), &options.of.output)
+            let of = &options.of;
+            (intent(&upgrade, &of.operation, &of.simulation, printer), &of.output)
         }
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
@@ -28,17 +36,36 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
     })
 }
 
-fn intent(
-    intent: &dyn Intent,
+fn whole(
+    of: &dyn Intent,
     options: &PlanIntent,
     printer: &mut Printer,
 ) -> Result<kubespray_resource::Plan, Failure> {
-    match &options.simulation.simulate {
-        Some(scenario) => {
-            operation::simulated_intent_plan(intent, &options.operation, scenario.as_deref(), printer)
-        }
-        None => real(operation::wanted(intent, &options.operation)?, printer),
+    intent(of, &options.operation, &options.simulation, printer)
+}
+
+fn intent(
+    intent: &dyn Intent,
+    options: &Operation,
+    simulation: &Simulation,
+    printer: &mut Printer,
+) -> Result<kubespray_resource::Plan, Failure> {
+    match &simulation.simulate {
+        Some(scenario) => operation::simulated_intent_plan(intent, options, scenario.as_deref(), printer),
+        None => real(operation::wanted(intent, options)?, printer),
     }
+}
+
+fn reset(options: &PlanReset, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {
+    let reset = operation::Reset::of(&options.dead);
+    if let Some(scenario) = &options.simulation.simulate {
+        return operation::simulated_intent_plan(&reset, &options.operation, scenario.as_deref(), printer);
+    }
+    let plan = real(operation::wanted(&reset, &options.operation)?, printer)?;
+    if let Some(wiping) = reset.found().filter(|_| !printer.is_json()) {
+        printer.line(wiping.headline());
+    }
+    Ok(plan)
 }
 
 fn resources(options: &PlanResources, printer: &mut Printer) -> Result<kubespray_resource::Plan, Failure> {

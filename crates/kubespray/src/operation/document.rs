@@ -65,7 +65,6 @@ struct StepWish {
     #[serde(default)]
     disruption: Disruption,
     rollout: Option<String>,
-    undo: Option<Resource>,
 }
 
 #[derive(Deserialize)]
@@ -292,7 +291,7 @@ fn place(wish: &StepWish, resource: &Resource, host: &str) -> Step {
         notifies: wish.notifies.clone(),
         disruption: wish.disruption,
         rollout: wish.rollout.clone(),
-        undo: wish.undo.clone(),
+        remember: false,
         raises: None,
         hold: None,
     }

@@ -11,7 +11,9 @@ mod intent;
 mod learn;
 mod look;
 mod questions;
+mod remove;
 mod rendered;
+mod reset;
 mod scale;
 mod secrets;
 mod simulated;
@@ -36,7 +38,9 @@ pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use intent::{Intent, wanted};
 pub(crate) use look::look;
+pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
+pub(crate) use reset::{Reset, Wiping, clean, workloads};
 pub(crate) use scale::Scale;
 pub(crate) use secrets::{Standing, secrets_of, standing};
 pub(crate) use simulated::{
@@ -108,6 +112,15 @@ impl Reach {
         self.connected().ways(hosts)
     }
 
+    /// Whether nobody is asked before hosts are removed (LIFE-236).
+    pub(crate) fn skips_confirmation(&self) -> bool {
+        let variables = self.variables();
+        let hosts = self.site.inventory.hosts();
+        let found =
+            hosts.first().and_then(|host| variables.get_if_defined(host, "skip_confirmation").ok()?);
+        found.is_some_and(|value| ["true", "yes", "1"].contains(&value.to_text().to_lowercase().as_str()))
+    }
+
     fn connected(&self) -> Connected<'_> {
         Connected { transport: &self.transport, targets: &self.targets }
     }
@@ -170,13 +183,12 @@ pub(crate) struct Ran {
 pub(crate) fn run(wanted: Wanted, running: &Running, printer: &mut Printer) -> Result<Ran, Failure> {
     printer.warnings(&wanted.reach.site.warnings, false);
     let about = wanted.about.clone();
-    run_planned(wanted.plan()?, about, running, printer)
+    Ok(Ran { about, ..run_planned(wanted.plan()?, running, printer)? })
 }
 
-/// Does what is planned; where nothing differs no run is begun.
+/// Does what a plan says; where nothing differs no run is begun.
 pub(crate) fn run_planned(
     planned: Planned,
-    about: Option<BTreeSet<String>>,
     running: &Running,
     printer: &mut Printer,
 ) -> Result<Ran, Failure> {
@@ -188,10 +200,10 @@ pub(crate) fn run_planned(
         } else {
             printer.line(plan_text(&planned.plan).trim_end());
         }
-        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about });
+        return Ok(Ran { code: ExitCode::SUCCESS, changed: false, reach: planned.reach, about: None });
     }
     let code = execute(&planned, Start::New, running, printer)?;
-    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about })
+    Ok(Ran { code, changed: code == ExitCode::SUCCESS, reach: planned.reach, about: None })
 }
 
 /// `kubespray resources`: the wishes are those of a document.

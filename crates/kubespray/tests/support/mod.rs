@@ -44,7 +44,7 @@ pub fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
     std::fs::write(folder.join("hosts.yaml"), text).unwrap();
 }
 
-fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
+pub fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {
     let (options, words) = match arguments.iter().position(|argument| *argument == "--") {
         Some(at) => arguments.split_at(at),
         None => (arguments, &[][..]),
@@ -146,7 +146,7 @@ impl Running {
     }
 }
 
-fn ended(output: std::process::Output) -> Run {
+pub fn ended(output: std::process::Output) -> Run {
     Run {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),

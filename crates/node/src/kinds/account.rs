@@ -101,6 +101,16 @@ pub(crate) fn apply_user(host: &dyn Host, wish: &User, state: Option<&UserState>
     run(host, &argv).map(drop)
 }
 
+/// Whether there is a user of this name.
+pub(crate) fn has_user(view: &View<'_>, name: &str) -> Result<bool, Failure> {
+    Ok(fields_of(&view.text(PASSWD)?.unwrap_or_default(), name).is_some())
+}
+
+/// Whether there is a group of this name.
+pub(crate) fn has_group(view: &View<'_>, name: &str) -> Result<bool, Failure> {
+    Ok(fields_of(&view.text(GROUP)?.unwrap_or_default(), name).is_some())
+}
+
 /// The fields of the line of a name.
 fn fields_of<'a>(text: &'a str, name: &str) -> Option<Vec<&'a str>> {
     text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name))

@@ -11,6 +11,7 @@ pub(crate) mod download;
 pub(crate) mod drain;
 pub(crate) mod etcd;
 pub(crate) mod file;
+pub(crate) mod gone;
 pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod kubeadm;
@@ -23,6 +24,7 @@ pub(crate) mod packages;
 pub(crate) mod part;
 pub(crate) mod path;
 pub(crate) mod prune;
+pub(crate) mod put_back;
 pub(crate) mod sysctl;
 pub(crate) mod unit;
 

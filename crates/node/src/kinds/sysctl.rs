@@ -45,7 +45,8 @@ fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     (slashed(name.trim()) == slashed(key)).then(|| value.trim())
 }
 
-fn proc_path(key: &str) -> Result<String, Failure> {
+/// Where the kernel shows a parameter.
+pub(crate) fn proc_path(key: &str) -> Result<String, Failure> {
     let path = slashed(key);
     if path.is_empty() || path.split('/').any(|part| part.is_empty() || part == "..") {
         return Err(impossible(format!("`{key}` is no kernel parameter")));

@@ -61,7 +61,7 @@ pub fn differs(world: &World, wish: &Resource) -> Vec<String> {
 /// Applies with secrets: the first time changes, the second time nothing.
 pub fn converge_with(world: &World, wish: impl Into<Resource>, secrets: &Secrets) -> Outcome {
     let wish = wish.into();
-    let apply = || kubespray_node::apply(&world.host, &wish, secrets, &mut || Ok(())).unwrap();
+    let apply = || kubespray_node::apply(&world.host, &wish, secrets, &mut |_| Ok(())).unwrap();
     let first = apply();
     assert!(!first.changes.is_empty());
     assert_eq!(apply(), Outcome::unchanged());

@@ -113,7 +113,7 @@ impl World {
     }
 
     pub fn apply(&self, resource: impl Into<Resource>) -> Result<Outcome, Failure> {
-        kubespray_node::apply(&self.host, &resource.into(), &Secrets::default(), &mut || Ok(()))
+        kubespray_node::apply(&self.host, &resource.into(), &Secrets::default(), &mut |_| Ok(()))
     }
 
     /// Applies twice: the first time changes, the second time nothing.
@@ -154,6 +154,7 @@ pub fn step(resource: impl Into<Resource>, notifies: &[&str]) -> Apply {
         notifies: notifies.iter().map(|token| Token((*token).into())).collect(),
         secrets: Secrets::default(),
         inputs: Default::default(),
+        remember: false,
     }
 }
 

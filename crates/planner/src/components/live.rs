@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{
-    Absent, Assertion, Check, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN,
-    Kubeadm, KubeadmAction, Line, NodeListed, Nodes, NodesState, Probe, Program, Resource, State, StepId,
+    Absent, Assertion, BEFORE, Before, Check, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen,
+    Failure, KUBEADM_BEGUN, Kubeadm, KubeadmAction, Line, NodeListed, Nodes, NodesState, Probe, Program,
+    Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
@@ -37,6 +40,12 @@ pub struct Live {
     pub other_kubelets: BTreeMap<String, String>,
     /// Live control planes whose API server is not well, and why; of [`running_probes`].
     pub unwell: BTreeMap<String, String>,
+    /// Fingerprints of the cluster's certificate authority, by host: SHA-256 in hexadecimal digits.
+    pub cluster_ids: BTreeMap<String, String>,
+    /// Those of etcd's.
+    pub etcd_ids: BTreeMap<String, String>,
+    /// What hosts had before they were changed for a cluster, of those that kept it.
+    pub before: BTreeMap<String, Vec<Before>>,
 }
 
 /// What is there of a cluster of etcd.
@@ -64,6 +73,8 @@ const KUBELET: &str = "live/kubelet";
 const API_SERVER: &str = "live/api-server";
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
+const WAS: &str = "live/before";
+const IDS: [&str; 2] = ["live/cluster-id", "live/etcd-id"];
 
 /// What a host is asked, to know what it already is.
 pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
@@ -83,6 +94,10 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
         let kubeconfig = format!("{}/admin.conf", kubernetes.kube_config_dir);
         probes.push(probe(host, LISTED, Nodes { kubeconfig }));
     }
+    let text = |path: String| Line { path, starts_with: "-".into(), line: None };
+    probes.push(probe(host, WAS, text(BEFORE.into())));
+    probes.push(probe(host, IDS[0], text(format!("{}/ca.crt", kubernetes.kube_cert_dir))));
+    probes.push(probe(host, IDS[1], text(format!("{}/ca.pem", etcd.etcd_cert_dir))));
     probes
 }
 
@@ -203,6 +218,13 @@ impl Live {
                 _ => None,
             }),
         };
+        let ids = |name: &str| -> BTreeMap<String, String> {
+            let of = |host: &HostSpec| match state(&host.name, name)? {
+                State::Line(part) => Some((host.name.clone(), fingerprint(part.text.as_deref()?)?)),
+                _ => None,
+            };
+            spec.hosts.iter().filter_map(of).collect()
+        };
         let begun = with(BEGUN);
         let made = |name: &str| with(name).difference(&begun).cloned().collect::<BTreeSet<_>>();
         Self {
@@ -232,6 +254,16 @@ impl Live {
                 })
                 .collect(),
             unwell: BTreeMap::new(),
+            cluster_ids: ids(IDS[0]),
+            etcd_ids: ids(IDS[1]),
+            before: spec
+                .hosts
+                .iter()
+                .filter_map(|host| match state(&host.name, WAS)? {
+                    State::Line(part) => Some((host.name.clone(), Before::read(part.text.as_deref()?))),
+                    _ => None,
+                })
+                .collect(),
         }
     }
 
@@ -248,5 +280,31 @@ impl Live {
                 self.unwell.extend(why.map(|why| (host.to_owned(), why)));
             }
         }
+    }
+
+    /// Whether a host is a node or a member of etcd already.
+    pub(crate) fn is_anything(&self, host: &str) -> bool {
+        [&self.nodes, &self.control_planes, &self.etcd.members, &self.etcd_events.members]
+            .iter()
+            .any(|hosts| hosts.contains(host))
+    }
+}
+
+/// The SHA-256 fingerprint of the first certificate of a PEM text, as openssl prints it but for colons and case.
+fn fingerprint(pem: &str) -> Option<String> {
+    let body = pem.split_once("-----BEGIN CERTIFICATE-----")?.1.split_once("-----END CERTIFICATE-----")?.0;
+    let body: String = body.split_whitespace().collect();
+    Some(Digest::of(&STANDARD.decode(body).ok()?).as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_of_the_bytes_within() {
+        let pem = "-----BEGIN CERTIFICATE-----\naGVs\nbG8=\n-----END CERTIFICATE-----\n";
+        assert_eq!(fingerprint(pem).as_deref(), Some(Digest::of(b"hello").as_str()));
+        assert_eq!(fingerprint("no certificate"), None);
     }
 }

@@ -24,6 +24,7 @@ mod ntp;
 mod objects;
 mod packages;
 mod preinstall;
+pub(crate) mod reset;
 pub(crate) mod resolvers;
 mod toml;
 pub(crate) mod verify;
@@ -136,6 +137,12 @@ impl<'a> Host<'a> {
         self.site.live.control_planes.contains(&self.spec.name)
     }
 
+    /// Whether it keeps what it was before steps change it: one that was made by others is none that was before.
+    fn remembers(&self) -> bool {
+        let (live, name) = (self.site.live, &self.spec.name);
+        live.before.contains_key(name) || !live.is_anything(name)
+    }
+
     pub(crate) fn package_manager(&self) -> Option<PackageManager> {
         match self.family() {
             Family::Debian => Some(PackageManager::Apt),
@@ -201,6 +208,8 @@ pub(crate) struct Chain<'a> {
     /// What components did already and need not do twice.
     done: BTreeSet<(&'static str, String)>,
     refusals: Vec<PlanningError>,
+    /// What needs no remembering, on hosts that remember what they were.
+    own: Option<reset::Own>,
     /// What is given in place of a step that was refused.
     refused: Option<Step>,
     /// The gates that all further steps wait for.
@@ -216,6 +225,7 @@ impl<'a> Chain<'a> {
             steps: Vec::new(),
             done: BTreeSet::new(),
             refusals: Vec::new(),
+            own: host.remembers().then(|| reset::Own::of(&host)),
             refused: None,
             barriers: Vec::new(),
         }
@@ -231,6 +241,7 @@ impl<'a> Chain<'a> {
     /// Adds a step; what it waits for and notifies is added to what is returned.
     pub(crate) fn add(&mut self, name: impl AsRef<str>, resource: impl Into<Resource>) -> &mut Step {
         let mut step = Step::new(&self.host.spec.name, self.component, self.phase, name.as_ref(), resource);
+        step.remember = self.own.as_ref().is_some_and(|own| reset::is_remembered(own, &step.resource));
         step.gates.clone_from(&self.barriers);
         let at = self.steps.len();
         self.steps.push(step);
@@ -277,6 +288,11 @@ impl<'a> Chain<'a> {
     /// Whether the component did not ask this before, for what it needs once however often it says so.
     pub(crate) fn is_first(&mut self, what: &str) -> bool {
         self.done.insert((self.component, what.to_owned()))
+    }
+
+    /// The steps so far.
+    pub(crate) fn steps(&mut self) -> &mut [Step] {
+        &mut self.steps
     }
 
     /// The downloads so far.

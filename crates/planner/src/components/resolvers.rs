@@ -15,8 +15,17 @@ use kubespray_spec::dns::Dns;
 
 use super::{Chain, Family, Host, directory, file, restarts, running};
 
-const RESOLVED: &str = "systemd-resolved.service";
-const NETWORK_MANAGER: &str = "NetworkManager.service";
+pub(crate) const RESOLVED: &str = "systemd-resolved.service";
+pub(crate) const NETWORK_MANAGER: &str = "NetworkManager.service";
+/// Files of ours that these services read, and what dhclient runs.
+pub(crate) const FILES: [(&str, &str); 6] = [
+    (RESOLVED, "/etc/systemd/resolved.conf.d/kubespray.conf"),
+    (NETWORK_MANAGER, "/etc/NetworkManager/conf.d/calico.conf"),
+    (NETWORK_MANAGER, "/etc/NetworkManager/conf.d/dns.conf"),
+    (NETWORK_MANAGER, "/etc/NetworkManager/conf.d/k8s.conf"),
+    ("dhclient", "/etc/dhcp/dhclient.d/zdnsupdate.sh"),
+    ("dhclient", "/etc/dhcp/dhclient-exit-hooks.d/zdnsupdate"),
+];
 /// What Kubespray marks its blocks with: they are taken over.
 const BEGIN: &str = "# Ansible entries BEGIN";
 const END: &str = "# Ansible entries END";
@@ -65,6 +74,27 @@ pub(crate) fn wish(chain: &mut Chain<'_>, pass: Pass) {
         if host.facts.runs(unit) {
             chain.add(unit, running(unit));
         }
+    }
+}
+
+/// Resolvers without the DNS of a cluster that goes, where nothing is known of what was there before (LIFE-143): the
+/// block that overruled what stood there becomes one with the host's own servers.
+pub(crate) fn without_cluster(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    let has_block =
+        host.facts.resolv_conf.as_deref().is_some_and(|text| text.lines().any(|line| line == BEGIN));
+    let is_plain = !host.facts.runs(RESOLVED) && !host.facts.runs(NETWORK_MANAGER);
+    if has_block && is_plain {
+        let names = Names { search: Vec::new(), ..Names::of(&host, Pass::Early) };
+        let mut text = String::new();
+        for server in &names.servers {
+            let _ = writeln!(text, "nameserver {server}");
+        }
+        chain.add("resolv-conf", block("/etc/resolv.conf", Some(text), Pass::Late));
+    }
+    let paths = ["/etc/dhcp/dhclient.conf", "/etc/dhclient.conf"];
+    for path in paths.into_iter().filter(|path| host.facts.has_path(path)) {
+        chain.add(format!("dhclient-{}", super::in_name(path)), block(path, None, Pass::Late));
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod cluster;
 mod difference;
+mod remove;
+mod reset;
 mod rules;
 mod scale;
 mod upgrade;
@@ -12,6 +14,8 @@ mod upgrade_checks;
 mod verify;
 
 pub use cluster::cluster;
+pub use remove::{Leaving, Removal, forget, remove};
+pub use reset::{Reset, reset};
 pub use scale::{Newcomers, scale};
 pub use upgrade::{UpgradeOptions, upgrade};
 pub use upgrade_checks::refuse_other_version;

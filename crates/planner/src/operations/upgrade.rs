@@ -25,6 +25,7 @@ const WORKERS: &str = "workers";
 
 /// What is passed by all hosts together: each opens when all that open it are done, in this order.
 const PREFETCHED: &str = "prefetched";
+const SNAPSHOT: &str = "snapshot";
 const SETTLED: &str = "etcd-settled";
 const API_SERVERS: &str = "api-servers";
 const KUBE_PROXY: &str = "kube-proxy";
@@ -114,6 +115,11 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     prefetch(&mut chain);
     openers.add(PREFETCHED, chain.last());
     chain.barrier(PREFETCHED);
+    if is_raised(host.site) && takes_snapshot(&host) {
+        etcd::snapshot(&mut chain);
+        openers.add(SNAPSHOT, chain.last());
+    }
+    chain.barrier(SNAPSHOT);
     etcd::wish(&mut chain);
     if host.spec.roles.etcd {
         openers.add(SETTLED, chain.last());
@@ -159,6 +165,19 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     }
     resolvers::wish(&mut chain, resolvers::Pass::Late);
     chain
+}
+
+/// Whether an API server is to have another version: what newer ones write, older ones may not read.
+fn is_raised(site: &Site<'_>) -> bool {
+    let wished = site.wished_version();
+    let versions = site.live.manifests.values().flat_map(BTreeMap::values);
+    versions.into_iter().any(|version| version.trim_start_matches('v') != wished)
+}
+
+/// The member that keeps the snapshot: the first in the order of restarts, which does not lead.
+fn takes_snapshot(host: &Host<'_>) -> bool {
+    let members = etcd::turns(host.site);
+    members.iter().find(|name| host.site.facts.contains_key(*name)) == Some(&host.spec.name)
 }
 
 /// A node in its turn: emptied, changed, proven, given back.

@@ -73,6 +73,13 @@ pub enum Assertion {
         /// The kubeconfig on the host.
         kubeconfig: String,
     },
+    /// No volume is attached to a node.
+    NoVolumes {
+        /// The kubeconfig on the host.
+        kubeconfig: String,
+        /// The node's name in the cluster.
+        node: String,
+    },
     /// Metrics of nodes are there.
     Metrics {
         /// The kubeconfig on the host.

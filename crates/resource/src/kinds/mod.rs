@@ -11,6 +11,7 @@ mod download;
 mod drain;
 mod etcd;
 mod file;
+mod gone;
 mod host;
 mod identity;
 mod image;
@@ -24,6 +25,7 @@ mod packages;
 mod part;
 mod path;
 mod prune;
+mod put_back;
 mod sysctl;
 mod unit;
 
@@ -42,6 +44,7 @@ pub use etcd::{
     EtcdSnapshotStatus, EtcdStatus,
 };
 pub use file::{File, FileState};
+pub use gone::{Gone, GoneState};
 pub use host::{Hostname, HostnameState, Selinux, SelinuxMode, SelinuxState, Swap, SwapState};
 pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Usage};
 pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
@@ -61,6 +64,7 @@ pub use packages::{PackageManager, PackageWish, Packages, PackagesState};
 pub use part::{Block, Line, PartState};
 pub use path::{Absent, AbsentState, Directory, DirectoryState, Link, LinkState, PathKind};
 pub use prune::{ObjectKind, Prune, PruneState};
+pub use put_back::{PutBack, PutBackState};
 pub use sysctl::{Sysctl, SysctlState};
 pub use unit::{Running, Unit, UnitState};
 

@@ -15,6 +15,8 @@ const SOCKET: &str = "/run/containerd/containerd.sock";
 /// What it has, a reference in each line.
 const FOLDER: &str = "/var/lib/containerd";
 const IMAGES: &str = "/var/lib/containerd/images";
+/// The pods that it has, an id in each line.
+const PODS: &str = "/run/containerd/pods";
 /// A registry gives an image in about so long.
 const PULL_US: u64 = 2_000_000;
 
@@ -86,6 +88,19 @@ pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Ou
             ok(json!({"status": {"conditions": [{"type": "RuntimeReady", "status": true}]}}).to_string())
         }
         ["pull", reference] => pull(host, reference, spawn),
+        ["pods", "--quiet"] => ok(text(&host.inner.borrow(), PODS).unwrap_or_default()),
+        ["rmp", "--all", "--force"] => {
+            if is_active(&host.inner.borrow(), "kubelet.service") {
+                let what = format!(
+                    "`{}`: pods are taken away while the kubelet makes them anew",
+                    host.inner.borrow().name
+                );
+                host.site.borrow_mut().broken.push(("order", what));
+            }
+            let mut inner = host.effect(PODS, 1_000_000)?;
+            file(&mut inner, PODS, "");
+            ok("")
+        }
         other => failed(format!("No help topic for '{}'", other.join(" "))),
     }
 }
@@ -96,6 +111,18 @@ pub(super) fn nerdctl(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Outpu
     match words {
         ["completion", "bash"] => ok("# bash completion for nerdctl\n"),
         other => failed(format!("unknown subcommand {other:?} for \"nerdctl\"")),
+    }
+}
+
+/// A kubelet that begins has the engine make pods.
+pub(super) fn make_pods(host: &SimHost) {
+    let mut inner = host.inner.borrow_mut();
+    put(&mut inner, "/run/containerd", Node::Directory, Mode::EXECUTABLE);
+    file(&mut inner, PODS, "7a1d\n90fe\n");
+    let mounts = text(&inner, "/proc/self/mounts").unwrap_or_default();
+    let mount = "/var/lib/kubelet/pods/7a1d/volumes/token";
+    if !mounts.contains(mount) {
+        file(&mut inner, "/proc/self/mounts", &format!("{mounts}tmpfs {mount} tmpfs rw 0 0\n"));
     }
 }
 

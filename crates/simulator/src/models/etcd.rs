@@ -282,6 +282,10 @@ pub(crate) fn may_stop(host: &SimHost, unit: &str) {
     if !UNITS.iter().any(|(name, _)| *name == unit) {
         return;
     }
+    // Who is not to start with its host any more goes for good.
+    if !host.inner.borrow().enabled.contains(unit) {
+        return;
+    }
     let mut site = host.site.borrow_mut();
     let all = running(&mut site);
     let from = Viewer::of(&host.inner.borrow());

@@ -103,6 +103,7 @@ pub(crate) fn started(host: &SimHost, unit: &str) -> Result<(), String> {
         "kubelet.service" => {
             programs_there(host, &["kubelet"])?;
             kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)?;
+            containerd::make_pods(host);
             kubelet_begins(&mut host.inner.borrow_mut());
             kubernetes::check_skew(host);
             Ok(())

@@ -193,6 +193,28 @@ pub(super) fn workload(
         .map(|finding| finding.hint("run `kubespray cluster`; `kubespray plan cluster` shows it first")))
 }
 
+/// OPS-092: volumes of a node that goes must be free for another one.
+pub(super) fn no_volumes(client: &Client<'_>, node: &str) -> Result<Option<Finding>, ApiError> {
+    const KIND: (&str, &str) = ("storage.k8s.io/v1", "VolumeAttachment");
+    let live = match client.list("list volumes", &client.collection(KIND.0, KIND.1)?, &[]) {
+        // A cluster that knows no such thing has none.
+        Err(error) if error.code() == Some(404) => return Ok(None),
+        other => other?,
+    };
+    let of_node = live.iter().filter(|volume| text(volume, "/spec/nodeName") == node);
+    let problems: Vec<String> = of_node
+        .map(|volume| {
+            let (name, by) =
+                (text(volume, "/spec/source/persistentVolumeName"), text(volume, "/spec/attacher"));
+            format!("the volume `{name}` is attached to `{node}` by `{by}`")
+        })
+        .collect();
+    let finding = Finding::of(problems, |many| format!("{many} volumes"));
+    Ok(finding.map(|finding| {
+        finding.hint("its driver detaches it when no pod uses it; look at the driver's pods, or set `allow_ungraceful_removal: true`")
+    }))
+}
+
 /// CHK-007, CHK-008, CHK-074: none waits, none was denied. None is approved here: who asks must be looked at.
 pub(super) fn requests(client: &Client<'_>) -> Result<Option<Finding>, ApiError> {
     const KIND: (&str, &str) = ("certificates.k8s.io/v1", "CertificateSigningRequest");

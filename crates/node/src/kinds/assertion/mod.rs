@@ -73,6 +73,9 @@ pub(crate) fn look<'h>(
         Assertion::Requests { kubeconfig } => {
             told(client(kubeconfig).and_then(|client| api::requests(&client)))
         }
+        Assertion::NoVolumes { kubeconfig, node } => {
+            told(client(kubeconfig).and_then(|client| api::no_volumes(&client, node)))
+        }
         Assertion::Metrics { kubeconfig, nodes } => {
             told(client(kubeconfig).and_then(|client| api::metrics(&client, nodes)))
         }

@@ -40,6 +40,50 @@ pub(super) fn installed(host: &dyn Host, names: &BTreeSet<&str>, holds: bool) ->
     Ok(out)
 }
 
+/// The names of all installed packages.
+pub(super) fn all(host: &dyn Host) -> Result<Vec<String>, Failure> {
+    let output = run(host, &["dpkg-query", "--show", "--showformat", FORMAT])?;
+    let lines = output.stdout.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let installed =
+        lines.filter(|fields| fields.get(1).is_some_and(|status| status.chars().nth(1) == Some('i')));
+    Ok(installed.filter_map(|fields| fields.first().map(ToString::to_string)).collect())
+}
+
+/// dpkg, unlike apt, takes nothing along: what others need it leaves, and says so.
+pub(super) fn unneeded(host: &dyn Host, names: Vec<String>) -> Result<Vec<String>, Failure> {
+    let argv = ["dpkg", "--no-act", "--purge"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+    let output = host.run(&Spawn::new(argv))?;
+    let is_kept = |name: &String| {
+        [
+            format!("dependency problems prevent removal of {name}:"),
+            format!("error processing package {name} (--purge)"),
+        ]
+        .iter()
+        .any(|words| output.stderr.contains(words))
+    };
+    Ok(names.into_iter().filter(|name| !is_kept(name)).collect())
+}
+
+/// How often and how long another program's lock is waited for.
+const LOCK_TRIES: usize = 60;
+const LOCK_PAUSE: Duration = Duration::from_secs(5);
+
+/// Removes packages with their configuration.
+pub(super) fn purge(host: &dyn Host, names: &[String]) -> Result<(), Failure> {
+    let argv = ["dpkg", "--purge"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+    let mut spawn = Spawn { timeout: INSTALL, ..Spawn::new(argv) };
+    spawn.environment.insert("DEBIAN_FRONTEND".into(), "noninteractive".into());
+    let mut output = host.run(&spawn)?;
+    for _ in 1..LOCK_TRIES {
+        if output.is_success() || !output.stderr.contains("lock") {
+            break;
+        }
+        host.sleep(LOCK_PAUSE)?;
+        output = host.run(&spawn)?;
+    }
+    if output.is_success() { Ok(()) } else { Err(of_output(&spawn.argv, &output)) }
+}
+
 pub(super) fn apply(host: &dyn Host, wish: &Packages, work: &Work) -> Result<(), Failure> {
     if work.lists_pending {
         update(host, wish)?;

@@ -100,6 +100,39 @@ pub(crate) fn apply(host: &dyn Host, wish: &Packages, state: &PackagesState) -> 
     }
 }
 
+/// The names of all installed packages.
+pub(crate) fn all(host: &dyn Host, manager: PackageManager) -> Result<Vec<String>, Failure> {
+    match manager {
+        PackageManager::Apt => apt::all(host),
+        PackageManager::Dnf | PackageManager::Zypper => rpm::all(host),
+    }
+}
+
+/// Those of some installed packages that no other package needs.
+pub(crate) fn unneeded(
+    host: &dyn Host,
+    manager: PackageManager,
+    names: &[String],
+) -> Result<Vec<String>, Failure> {
+    let installed = all(host, manager)?;
+    let there: Vec<String> = names.iter().filter(|name| installed.contains(name)).cloned().collect();
+    if there.is_empty() {
+        return Ok(there);
+    }
+    match manager {
+        PackageManager::Apt => apt::unneeded(host, there),
+        PackageManager::Dnf | PackageManager::Zypper => rpm::unneeded(host, there),
+    }
+}
+
+/// Removes packages with their configuration, and no other ones.
+pub(crate) fn purge(host: &dyn Host, manager: PackageManager, names: &[String]) -> Result<(), Failure> {
+    match manager {
+        PackageManager::Apt => apt::purge(host, names),
+        PackageManager::Dnf | PackageManager::Zypper => rpm::purge(host, names),
+    }
+}
+
 /// What has to be done.
 #[derive(Debug)]
 struct Work {

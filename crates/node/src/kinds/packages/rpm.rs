@@ -57,6 +57,41 @@ pub(super) fn installed(
     Ok(out)
 }
 
+/// The names of all installed packages.
+pub(super) fn all(host: &dyn Host) -> Result<Vec<String>, Failure> {
+    let output = run(host, &["rpm", "-qa", "--queryformat", "%{NAME}\\n"])?;
+    Ok(output.stdout.lines().map(str::to_owned).collect())
+}
+
+/// rpm removes all or none: what another package needs is left out until it would.
+pub(super) fn unneeded(host: &dyn Host, mut names: Vec<String>) -> Result<Vec<String>, Failure> {
+    while !names.is_empty() {
+        let argv = ["rpm", "-e", "--test"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+        let output = host.run(&Spawn::new(argv))?;
+        if output.is_success() {
+            break;
+        }
+        let mut needed = BTreeSet::new();
+        for line in output.stderr.lines() {
+            let Some((capability, _)) = line.trim().split_once(" is needed by ") else { continue };
+            let argv = ["rpm", "-q", "--queryformat", "%{NAME}\\n", "--whatprovides", capability];
+            needed.extend(host.run(&Spawn::new(argv))?.stdout.lines().map(str::to_owned));
+        }
+        let before = names.len();
+        names.retain(|name| !needed.contains(name));
+        if names.len() == before {
+            names.clear();
+        }
+    }
+    Ok(names)
+}
+
+/// Removes packages.
+pub(super) fn purge(host: &dyn Host, names: &[String]) -> Result<(), Failure> {
+    let argv = ["rpm", "-e"].map(str::to_owned).into_iter().chain(names.iter().cloned());
+    must(host, Spawn { timeout: INSTALL, ..Spawn::new(argv) }).map(drop)
+}
+
 /// The name in `name-epoch:version-release.arch`.
 fn nevra_name(text: &str) -> &str {
     text.rsplitn(3, '-').nth(2).unwrap_or(text)

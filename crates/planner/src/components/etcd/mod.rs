@@ -5,6 +5,7 @@
 //! settings of a member, not only other lines in its file (ETCD-099, ETCD-124).
 
 mod cluster;
+pub(crate) mod leave;
 mod member;
 mod pki;
 mod settings;
@@ -19,6 +20,7 @@ use crate::components::downloads::{install, install_members};
 use cluster::{Cluster, Kind, Member, hosts};
 pub(crate) use member::{READY, ROLLOUT};
 use pki::Pki;
+pub(crate) use pki::trust_store;
 
 /// Why nothing can be planned, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +108,16 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
             chain.begin("etcd", "etcd");
             chain.refuse(problem.message, problem.hint);
         }
+    }
+}
+
+/// A snapshot now, by a member of a cluster that answers (PAIN-040).
+pub(crate) fn snapshot(chain: &mut Chain<'_>) {
+    chain.begin("etcd", "etcd");
+    // What is wrong is told by the rest of etcd.
+    let Ok(whole) = Whole::of(chain.host.site) else { return };
+    if let Some(member) = whole.main.member(&chain.host.spec.name) {
+        chain.add("snapshot-before-upgrade", member::snapshot(&whole.main, member, None));
     }
 }
 

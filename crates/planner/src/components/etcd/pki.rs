@@ -330,7 +330,7 @@ fn links(chain: &mut Chain<'_>) {
 }
 
 /// Where the system keeps authorities that it trusts, and how it is told (ETCD-041 to ETCD-045).
-fn trust_store(host: &Host<'_>) -> Option<(&'static str, Vec<&'static str>)> {
+pub(crate) fn trust_store(host: &Host<'_>) -> Option<(&'static str, Vec<&'static str>)> {
     let clear = "/usr/share/ca-certs/etcd-ca.pem";
     Some(match host.family() {
         Family::Debian => ("/usr/local/share/ca-certificates/etcd-ca.crt", vec!["update-ca-certificates"]),

@@ -1,0 +1,53 @@
+//! `kubespray remove-node`
+
+use std::io::{self, BufRead as _, Write as _};
+use std::process::ExitCode;
+
+use kubespray_diagnostics::Diagnostic;
+
+use crate::arguments::operations::RemoveNode as Options;
+use crate::failure::{FOUND_ERRORS, Failure};
+use crate::operation::{self, RemoveNode};
+use crate::printer::Printer;
+
+pub(crate) fn run(options: &Options, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    let intent = RemoveNode { names: options.names.clone(), dead: options.dead };
+    if let Some(scenario) = &options.simulation.simulate {
+        return operation::simulate_intent(&intent, &options.operation, scenario.as_deref(), printer);
+    }
+    let wanted = operation::wanted(&intent, &options.operation)?;
+    let leaving = intent.hosts(&wanted.reach.site)?;
+    printer.warnings(&wanted.reach.site.warnings, false);
+    let skips = wanted.reach.skips_confirmation();
+    let planned = wanted.plan()?;
+    let names: Vec<&str> = leaving.iter().map(String::as_str).collect();
+    if !planned.plan.is_empty() && !options.yes && !skips {
+        confirm(&planned.plan.cluster, &names, printer)?;
+    }
+    let ran = operation::run_planned(planned, &options.running, printer)?;
+    if ran.code == ExitCode::SUCCESS && !printer.is_json() {
+        for line in operation::to_forget(&ran.reach.site, &leaving) {
+            printer.line(&line);
+        }
+    }
+    Ok(ran.code)
+}
+
+/// LIFE-132: nobody is removed by a slip of the hand.
+fn confirm(cluster: &str, names: &[&str], printer: &mut Printer) -> Result<(), Failure> {
+    let refused = |message: String| {
+        let problem = Diagnostic::error("confirm", message).hint("nothing was changed; `--yes` asks nobody");
+        Err(Failure { diagnostics: vec![problem], code: FOUND_ERRORS })
+    };
+    if printer.is_json() {
+        return refused("with `--output json` nobody can be asked".into());
+    }
+    printer.line(&format!(
+        "These leave the cluster `{cluster}` and are wiped: {}. Type `yes` to go on:",
+        names.join(", ")
+    ));
+    io::stdout().flush()?;
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == "yes" { Ok(()) } else { refused("it was not confirmed".into()) }
+}

@@ -42,7 +42,7 @@ fn confirm(cluster: &str, names: &[&str], printer: &mut Printer) -> Result<(), F
     if printer.is_json() {
         return refused("with `--output json` nobody can be asked".into());
     }
-    printer.line(&format!(
+    printer.line(format!(
         "These leave the cluster `{cluster}` and are wiped: {}. Type `yes` to go on:",
         names.join(", ")
     ));

@@ -1,7 +1,9 @@
 //! Connections, locks, records and journals of hosts.
 
+use std::collections::{BTreeSet, HashMap};
+
 use kubespray_resource::wire::{Answer, Ask, Hello, JournalEntry, Reply};
-use kubespray_resource::{EventKind, Failure};
+use kubespray_resource::{EventKind, Failure, Outcome, Resource};
 
 use crate::run::{Phase, Run};
 use crate::table::{Asked, At, Link, Lock};
@@ -89,6 +91,7 @@ impl Run {
             return;
         }
         let since = *row.away_since.get_or_insert(now);
+        why.clone_into(&mut row.away_why);
         let limit = if row.boot_id.is_some() { AWAY_MS } else { NEVER_SEEN_MS };
         if !transient || now.saturating_sub(since) >= limit {
             let mut failure = Failure::of_host(format!("`{name}` cannot be reached: {why}"));
@@ -257,7 +260,7 @@ impl Run {
 
     /// Takes from a journal what is done already.
     fn learn(&mut self, host: usize, entries: Vec<JournalEntry>) {
-        let mut last = std::collections::HashMap::new();
+        let mut last = HashMap::new();
         for entry in entries {
             let Some(at) = self.table.step_index.get(&entry.step).copied() else { continue };
             if self.table.steps[at].host == host {
@@ -275,6 +278,7 @@ impl Run {
             row.must_learn = false;
             self.unlearned -= 1;
         }
+        self.forget_sources(host, &mut last);
         let mut known: Vec<_> = last.into_iter().collect();
         known.sort_by_key(|(at, _)| *at);
         for (at, ended) in known {
@@ -288,6 +292,24 @@ impl Run {
                 self.step_done(host, at, outcome, 0);
             }
         }
+    }
+
+    /// What was fetched only for something to be made of it may be gone since, as a reboot empties `/tmp`: where that
+    /// something is not made yet it is looked at again.
+    fn forget_sources(&self, host: usize, known: &mut HashMap<usize, Option<Result<Outcome, Failure>>>) {
+        let resource = |at: usize| &self.plan.steps[at].step.resource;
+        let chain = self.table.hosts[host].chain.iter().copied();
+        let is_open = |at: &usize| {
+            self.table.steps[*at].active
+                && self.plan.steps[*at].changes
+                && !matches!(known.get(at), Some(Some(Ok(_))))
+        };
+        let needed: BTreeSet<&str> = chain.filter(is_open).filter_map(|at| resource(at).made_of()).collect();
+        let is_needed = |at: usize| match resource(at) {
+            Resource::Download(wish) => wish.only_as_source && needed.contains(wish.path.as_str()),
+            _ => false,
+        };
+        known.retain(|at, _| !is_needed(*at));
     }
 
     /// The connection is not needed any more.

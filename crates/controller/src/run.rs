@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use kubespray_resource::wire::{Ask, Holder, Request};
-use kubespray_resource::{Event, EventKind, PLAN_SCHEMA_VERSION, Plan, RunId, Secrets, StepId};
+use kubespray_resource::{
+    ErrorClass, Event, EventKind, Failure, PLAN_SCHEMA_VERSION, Plan, RunId, Secrets, StepId,
+};
 
 use crate::table::{Asked, HostRow, Link, Lock, Table};
 use crate::words::{
@@ -59,6 +61,8 @@ pub struct Run {
     /// Until when locks are given back.
     pub(crate) unlock_until: u64,
     woken_at: Option<u64>,
+    /// Whether lock hosts keep the record, so that it can be taken up.
+    is_kept: bool,
     busy: usize,
     pub(crate) unlearned: usize,
     pub(crate) failed_hosts: usize,
@@ -107,6 +111,7 @@ impl Run {
             timers: BTreeSet::new(),
             unlock_until: 0,
             woken_at: None,
+            is_kept: options.resume,
             busy: 0,
             unlearned: 0,
             failed_hosts: 0,
@@ -324,6 +329,8 @@ impl Run {
 
     /// Nothing more is done: what is left is skipped, and locks are given back.
     pub(crate) fn wind_up(&mut self, ending: Ending) {
+        self.tell_who_is_away();
+        self.is_kept |= self.phase > Phase::Store;
         self.ending = Some(ending);
         self.skip_all();
         self.phase = Phase::Unlock;
@@ -347,6 +354,19 @@ impl Run {
             }
             self.dirty.insert(host);
         }
+    }
+
+    /// Hosts that do not answer are why others failed, so they are told before those.
+    fn tell_who_is_away(&mut self) {
+        let now = self.now;
+        let away = self.table.hosts.iter().filter(|row| !row.failed && row.finished < row.chain.len());
+        let failures = away.filter_map(|row| {
+            let for_s = now.saturating_sub(row.away_since?) / 1000;
+            let message = format!("`{}` has not answered for {for_s} s: {}", row.name, row.away_why);
+            let failure = Failure::new(ErrorClass::Transient, message).hint("bring it back, then go on");
+            Some(HostFailure { host: row.name.clone(), step: None, failure })
+        });
+        self.failures = failures.chain(std::mem::take(&mut self.failures)).collect();
     }
 
     /// Gives the lock of a host back, where it may have it.
@@ -384,6 +404,8 @@ impl Run {
             // Taking it up finds nothing to do but to give the locks back.
             Ending::Done if !locked.is_empty() => Some(format!("kubespray runs resume {}", self.run)),
             Ending::Done => None,
+            // Nobody keeps a record of a run that ended before it began.
+            Ending::Failed | Ending::Stopped if !self.is_kept => None,
             Ending::Failed | Ending::Stopped => Some(format!("kubespray runs resume {}", self.run)),
             Ending::Refused(_) | Ending::NoLock(_) if self.resume => {
                 Some(format!("kubespray runs resume {}", self.run))

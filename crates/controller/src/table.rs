@@ -121,6 +121,8 @@ pub(crate) struct HostRow {
     pub(crate) held: Option<(usize, Option<u64>)>,
     pub(crate) boot_id: Option<String>,
     pub(crate) away_since: Option<u64>,
+    /// What the last try to reach it gave, while it is away.
+    pub(crate) away_why: String,
     pub(crate) tries: u32,
     pub(crate) notified: BTreeSet<Token>,
     pub(crate) failed: bool,
@@ -186,6 +188,7 @@ impl Table {
             held: None,
             boot_id: None,
             away_since: None,
+            away_why: String::new(),
             tries: 0,
             notified: BTreeSet::new(),
             failed: false,

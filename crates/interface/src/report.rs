@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use kubespray_controller::{Ending, HostFailure, Report};
 
 use crate::amount::{WIDEST_COLUMN, duration, list, plural};
+use crate::lines::name_on;
 
 /// Slow steps that are named, and from which time on one is slow.
 const SLOWEST: usize = 5;
 const SLOW_MS: u64 = 1_000;
+/// Hosts that are named where the same happened to all.
+const HOSTS_NAMED: usize = 8;
 
 /// A recap per host, the slowest steps, and for each failure its cause, evidence and hints. `go_on` is the whole
 /// command that goes on.
@@ -16,9 +19,9 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
     let mut out = String::new();
     recap(report, &mut out);
     slowest(report, &mut out);
-    for failure in &report.failures {
+    for same in alike(&report.failures) {
         out.push('\n');
-        failure_text(failure, &mut out);
+        failure_text(&same, &mut out);
     }
     let changed = report.recap.iter().filter(|host| host.changed > 0).count();
     let word = match &report.ending {
@@ -31,7 +34,11 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
     let _ = writeln!(out, "\n{word} (run {})", report.run);
     if !report.locked.is_empty() {
         let hosts: Vec<&str> = report.locked.iter().map(String::as_str).collect();
-        let _ = writeln!(out, "the lock may still be held on {}, which did not answer", list(&hosts, 8));
+        let _ = writeln!(
+            out,
+            "the lock may still be held on {}, which did not answer",
+            list(&hosts, HOSTS_NAMED)
+        );
     }
     if !report.cordoned.is_empty() {
         let hosts: Vec<&str> = report.cordoned.iter().map(String::as_str).collect();
@@ -41,8 +48,14 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
             hosts.join(", ")
         );
     }
-    if let Some(command) = go_on {
-        let _ = writeln!(out, "to go on: {command}");
+    match go_on {
+        Some(command) => {
+            let _ = writeln!(out, "to go on: {command}");
+        }
+        None if report.go_on.is_none() && matches!(report.ending, Ending::Failed | Ending::Stopped) => {
+            out.push_str("nothing was changed: run the command again\n");
+        }
+        None => {}
     }
     out
 }
@@ -83,10 +96,39 @@ fn slowest(report: &Report, out: &mut String) {
     }
 }
 
-fn failure_text(failure: &HostFailure, out: &mut String) {
+/// Failures of the same step for the same reason, on whatever hosts, in the order of the first of each.
+fn alike(failures: &[HostFailure]) -> Vec<Vec<&HostFailure>> {
+    let mut groups: Vec<Vec<&HostFailure>> = Vec::new();
+    for failure in failures {
+        let is_same = |group: &&mut Vec<&HostFailure>| {
+            group.first().is_some_and(|first| {
+                failure.step.is_some()
+                    && step_name(first) == step_name(failure)
+                    && first.failure == failure.failure
+            })
+        };
+        match groups.iter_mut().find(is_same) {
+            Some(group) => group.push(failure),
+            None => groups.push(vec![failure]),
+        }
+    }
+    groups
+}
+
+/// The step as it is called on every host.
+fn step_name(failure: &HostFailure) -> Option<&str> {
+    failure.step.as_ref().map(|step| name_on(step, &failure.host))
+}
+
+fn failure_text(same: &[&HostFailure], out: &mut String) {
+    let Some(failure) = same.first() else { return };
     let what = match &failure.step {
-        Some(step) => step.as_str(),
-        None => failure.host.as_str(),
+        Some(_) if same.len() > 1 => {
+            let hosts: Vec<&str> = same.iter().map(|failure| failure.host.as_str()).collect();
+            format!("{} on {}", step_name(failure).unwrap_or_default(), list(&hosts, HOSTS_NAMED))
+        }
+        Some(step) => step.to_string(),
+        None => failure.host.clone(),
     };
     let _ = writeln!(out, "failed: {what}\n  {}", failure.failure.message);
     for line in &failure.failure.evidence {
@@ -128,5 +170,28 @@ mod tests {
             go_on: None,
         };
         insta::assert_snapshot!(report_text(&report, Some("kubespray runs resume r1 -i hosts.yaml")));
+    }
+
+    #[test]
+    fn the_same_failure_of_several_hosts_is_told_once_and_what_did_not_begin_is_not_gone_on_with() {
+        let failed = |host: &str, step: Option<&str>| HostFailure {
+            host: host.into(),
+            step: step.map(|step| format!("{host}/{step}").into()),
+            failure: Failure::new(ErrorClass::Wish, "no such file").hint("look"),
+        };
+        let report = Report {
+            run: "r1".into(),
+            ending: Ending::Failed,
+            recap: Vec::new(),
+            slowest: Vec::new(),
+            failures: vec![failed("a", Some("x/y")), failed("b", None), failed("c", Some("x/y"))],
+            locked: Vec::new(),
+            cordoned: Vec::new(),
+            go_on: None,
+        };
+        let text = report_text(&report, None);
+        let expected = "\nfailed: x/y on a and c\n  no such file\n  -> look\n\nfailed: b\n  no such file\n  -> look\n\n\
+                        failed on 3 hosts (run r1)\nnothing was changed: run the command again\n";
+        assert_eq!(text, expected);
     }
 }

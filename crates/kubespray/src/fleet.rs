@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kubespray_diagnostics::Diagnostic;
+use kubespray_interface::list;
+use kubespray_planner::{ClockSample, best_clock};
 use kubespray_resource::wire::{Answer, Ask, Request};
 use kubespray_transport::{Arrival, Connection, ConnectionEvent, Disconnect, OnEvent, Target, Transport};
+
+/// Hosts that are named in a message; a count stands for the rest.
+const HOSTS_NAMED: usize = 8;
 
 /// A host that answered everything.
 #[derive(Debug)]
@@ -14,6 +19,26 @@ pub(crate) struct Answered {
     pub(crate) arrival: Arrival,
     /// The answers in the order of the questions, each with the time since the one before and when it came.
     pub(crate) answers: Vec<(Answer, Duration, SystemTime)>,
+}
+
+impl Answered {
+    /// The look at the host's clock that tells most, of those that were asked for.
+    pub(crate) fn clock(&self) -> Option<ClockSample> {
+        let samples: Vec<ClockSample> = self
+            .answers
+            .iter()
+            .filter_map(|(answer, took, at)| match answer {
+                Answer::Clock(host_ms) => {
+                    let answered_ms =
+                        at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
+                    let asked_ms = answered_ms.saturating_sub(took.as_millis() as u64);
+                    Some(ClockSample { asked_ms, answered_ms, host_ms: *host_ms })
+                }
+                _ => None,
+            })
+            .collect();
+        best_clock(&samples)
+    }
 }
 
 struct Pending {
@@ -106,6 +131,30 @@ pub(crate) fn problem(host: &str, why: &Disconnect) -> Diagnostic {
         Some(hint) => problem.hint(hint),
         None => problem,
     }
+}
+
+/// The same problem is told once, with the hosts that have it too.
+pub(crate) fn told_once(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut told: Vec<(Diagnostic, Vec<String>)> = Vec::new();
+    for problem in problems {
+        let host = problem.host.clone().unwrap_or_default();
+        let known = told
+            .iter_mut()
+            .find(|(first, _)| Diagnostic { host: first.host.clone(), ..problem.clone() } == *first);
+        match known {
+            Some((_, others)) => others.push(host),
+            None => told.push((problem, Vec::new())),
+        }
+    }
+    let with_others = told.into_iter().map(|(problem, others)| {
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        if others.is_empty() {
+            problem
+        } else {
+            problem.because(format!("the same on {}", list(&others, HOSTS_NAMED)))
+        }
+    });
+    with_others.collect()
 }
 
 /// An answer that is none to the question.

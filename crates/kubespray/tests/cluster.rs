@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::sleep;
@@ -10,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
 use rustix::process::Signal;
-use serde_json::Value as Json;
 use support::site::Programs;
-use support::{has, json, kubespray, left_out, sh, site, start, write_inventory};
+use support::{changes, has, json, kubespray, left_out, sh, site, start, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
@@ -51,17 +51,18 @@ fn lab_a_cluster_is_made_once() {
         assert!(found.starts_with("10.233.0.1 "), "{}: {found}", host.name);
     }
 
+    // Each member could let hosts in, and what brought the key there is gone.
+    let keys =
+        lab.hosts().into_iter().map(|host| sh(&lab, &host.name, "sha256sum /etc/ssl/etcd/ssl/ca-key.pem"));
+    assert_eq!(keys.collect::<BTreeSet<_>>().len(), 1);
+    for host in lab.hosts() {
+        let found = sh(&lab, &host.name, "stat --format '%a %U' /etc/ssl/etcd/ssl/ca-key.pem*");
+        assert_eq!(found, "600 root", "{}", host.name);
+    }
+
     let began = Instant::now();
     has(&cluster(&["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
     eprintln!("a second run: {:?}", began.elapsed());
-}
-
-/// The steps that a plan would do, without checks.
-fn changes(plan: &Json) -> Vec<String> {
-    let steps = plan["steps"].as_array().unwrap().iter();
-    let changed =
-        steps.filter(|planned| planned["changes"] == true && planned["resource"]["check"].is_null());
-    changed.map(|planned| planned["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

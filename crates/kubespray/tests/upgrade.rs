@@ -175,7 +175,7 @@ fn lab_a_cluster_is_raised_under_a_workload() {
     sh(&lab, first, &format!("cat > /root/web.yaml <<'END'\n{}END", workload(&site.registry)));
     sh(&lab, first, &format!("{KUBECTL} apply --server-side -f /root/web.yaml"));
     let addresses: Vec<Ipv4Addr> = lab.hosts().iter().map(|host| host.address).collect();
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_mins(2);
     while let Some(why) = addresses.iter().find_map(|address| ask(*address).err()) {
         assert!(Instant::now() < until, "the workload does not answer: {why}");
         sleep(Duration::from_secs(1));

@@ -10,7 +10,7 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, gone, image, put_back};
+use crate::kinds::{etcd, gone, image, key_copy, put_back};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it. `before_change` is called once with what is there, right before the first
@@ -34,6 +34,8 @@ pub fn apply(
     let output = match resource {
         Resource::CertificateRequest(wish) => Some(certificate::request(host, wish)?),
         Resource::Signature(wish) => Some(authority::sign(host, wish)?),
+        Resource::KeyOffer(wish) => Some(key_copy::offer(host, wish)?),
+        Resource::KeySealing(wish) => Some(key_copy::seal(host, wish)?),
         _ => {
             act(host, resource, &state, secrets)?;
             if is_proved(resource) {
@@ -119,6 +121,7 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Certificate(wish), State::Certificate(state)) => {
             certificate::apply(host, wish, state.as_ref())
         }
+        (Resource::KeyCopy(wish), State::KeyCopy(state)) => key_copy::apply(host, wish, state.as_ref()),
         (Resource::Object(wish), State::Object(state)) => object::apply(host, wish, state, secrets),
         (Resource::ObjectAbsent(wish), _) => object::apply_absent(host, wish),
         (Resource::Prune(wish), _) => prune::apply(host, wish),

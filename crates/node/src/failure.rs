@@ -25,6 +25,33 @@ const TRANSIENT: [&str; 14] = [
     "service unavailable",
 ];
 
+/// What the system says of a host where nothing is wrong with the wish: its words in lower case, what they mean, what
+/// to do. The first that fits counts.
+const OF_HOST: [(&str, &str, &str); 4] = [
+    (
+        "no space left on device",
+        "a disk is full",
+        "free some space on the host, or mount a larger disk: `df -h` tells where; then go on",
+    ),
+    ("disk quota exceeded", "a quota is used up", "raise the quota, or free some space; then go on"),
+    (
+        "read-only file system",
+        "a file system is read-only",
+        "look why it was mounted so (`dmesg`), repair it, then go on",
+    ),
+    (
+        "address already in use",
+        "another program has a port that it needs",
+        "`ss -ltnp` on the host tells which program has the port: end it, then go on",
+    ),
+];
+
+/// What is wrong with the host, and what to do about it, where somebody's words tell.
+pub(crate) fn of_host(said: &str) -> Option<(&'static str, &'static str)> {
+    let lower = said.to_lowercase();
+    OF_HOST.iter().find(|(words, ..)| lower.contains(words)).map(|(_, what, hint)| (*what, *hint))
+}
+
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         let class = match error {
@@ -32,7 +59,11 @@ impl From<HostError> for Failure {
             HostError::Timeout { .. } | HostError::Unreachable { .. } => ErrorClass::Transient,
             HostError::Cancelled | HostError::Gone => ErrorClass::Cancelled,
         };
-        Self::new(class, error.to_string())
+        let failure = Self::new(class, error.to_string());
+        match of_host(&failure.message) {
+            Some((_, hint)) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 
@@ -51,6 +82,13 @@ pub(crate) fn impossible(message: impl Into<String>) -> Failure {
     Failure::new(ErrorClass::Wish, message)
 }
 
+/// A file that was fetched, and went before something was made of it.
+pub(crate) fn gone_source(message: String) -> Failure {
+    Failure::of_host(message).hint(
+        "it was removed after it was fetched, as a reboot does with `/tmp`: `kubespray runs resume` fetches it again",
+    )
+}
+
 /// A program that failed, with the end of what it said.
 pub(crate) fn of_output(argv: &[String], output: &Output) -> Failure {
     let how = match output.status {
@@ -64,7 +102,11 @@ pub(crate) fn of_output(argv: &[String], output: &Output) -> Failure {
     } else {
         ErrorClass::Host
     };
-    let mut failure = Failure::new(class, format!("`{}` {how}", in_short(argv)));
+    let command = in_short(argv);
+    let mut failure = match of_host(said) {
+        Some((what, hint)) => Failure::new(class, format!("`{command}` {how}: {what}")).hint(hint),
+        None => Failure::new(class, format!("`{command}` {how}")),
+    };
     failure.evidence = last_lines(said);
     failure
 }
@@ -95,6 +137,23 @@ pub(crate) fn last_lines(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_host_is_told_with_advice() {
+        let refused = HostError::Refused { what: "write `/x`".into(), why: "no space left on device".into() };
+        let failure = Failure::from(refused);
+        assert_eq!(failure.message, "write `/x`: no space left on device");
+        assert!(failure.hints[0].contains("`df -h`"), "{failure:?}");
+        let output = Output {
+            status: Some(1),
+            stdout: String::new(),
+            stderr: "listen tcp 10.0.0.1:2379: bind: Address already in use".into(),
+        };
+        let failure = of_output(&["etcd".into()], &output);
+        assert_eq!(failure.message, "`etcd` ended with status 1: another program has a port that it needs");
+        assert!(failure.hints[0].contains("`ss -ltnp`"), "{failure:?}");
+        assert!(Failure::from(HostError::NoProgram("x".into())).hints.is_empty());
+    }
 
     #[test]
     fn scripts_are_named_by_their_beginning() {

@@ -7,7 +7,7 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, nodes, object, prune};
-use crate::kinds::{etcd, gone, image, put_back};
+use crate::kinds::{etcd, gone, image, key_copy, put_back};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -52,6 +52,9 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),
         Resource::Signature(_) => State::Signature(OnDemandState),
         Resource::Certificate(wish) => State::Certificate(certificate::observe(view, wish)?),
+        Resource::KeyOffer(_) => State::KeyOffer(OnDemandState),
+        Resource::KeySealing(_) => State::KeySealing(OnDemandState),
+        Resource::KeyCopy(wish) => State::KeyCopy(key_copy::observe(view, wish)?),
         Resource::Object(wish) => State::Object(object::observe(view, wish)?),
         Resource::ObjectAbsent(wish) => State::ObjectAbsent(object::observe_absent(view, wish)?),
         Resource::Prune(wish) => State::Prune(prune::observe(view, wish)?),

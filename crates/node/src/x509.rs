@@ -58,7 +58,7 @@ impl Key {
     }
 
     /// Reads PKCS#8, PKCS#1 or SEC1 in PEM. Other blocks before it, such as curve parameters, are passed over.
-    fn parse(pem: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(pem: &[u8]) -> Option<Self> {
         let der = PrivateKeyDer::from_pem_slice(pem).ok()?;
         KeyPair::try_from(&der).ok().map(Self)
     }

@@ -29,7 +29,7 @@ pub use matrix::{
     best_clock, names_resolve, packets_pass, ports_are_open, ports_wanted,
 };
 pub use outputs::observe_again;
-pub use preflight::{HostSeen, node_facts, preflight};
+pub use preflight::{HostSeen, clocks_agree, node_facts, preflight};
 pub use render::{Item, ItemKind, render};
 pub use select::{Selection, select};
 pub use since::{Moved, changed_since};

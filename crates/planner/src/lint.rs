@@ -352,6 +352,7 @@ fn path_of(resource: &Resource) -> Option<&str> {
         Resource::Download(wish) => &wish.path,
         Resource::Authority(wish) => &wish.certificate_path,
         Resource::Certificate(wish) => &wish.path,
+        Resource::KeyCopy(wish) => &wish.path,
         _ => return None,
     })
 }
@@ -362,6 +363,7 @@ fn key_path_of(resource: &Resource) -> Option<&str> {
         Resource::Authority(wish) => Some(&wish.key.path),
         Resource::CertificateRequest(wish) => Some(&wish.key.path),
         Resource::Certificate(wish) => Some(&wish.key.path),
+        Resource::KeyOffer(wish) => Some(&wish.path),
         _ => None,
     }
 }
@@ -375,7 +377,8 @@ fn claim(resource: &Resource) -> Option<String> {
         | Resource::Absent(_)
         | Resource::Download(_)
         | Resource::Authority(_)
-        | Resource::Certificate(_) => path_of(resource).map(|path| format!("path {path}")),
+        | Resource::Certificate(_)
+        | Resource::KeyCopy(_) => path_of(resource).map(|path| format!("path {path}")),
         Resource::Sysctl(wish) => Some(format!("sysctl {}", wish.key)),
         Resource::Hostname(_) => Some("hostname".into()),
         Resource::Object(wish) => {

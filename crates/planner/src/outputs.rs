@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kubespray_resource::{Certificate, Comparison, Content, Plan, Resource, Signature, State, Step, StepId};
+use kubespray_resource::{
+    Certificate, Comparison, Content, KeyCopy, Plan, Resource, Signature, State, Step, StepId,
+};
 
 use crate::{Seen, Wishes};
 
@@ -15,15 +17,16 @@ pub(crate) fn known_outputs(wishes: &Wishes, seen: &Seen) -> BTreeMap<StepId, St
     wishes.steps.iter().filter_map(output).collect()
 }
 
-/// What must be observed a second time, after all was observed once: certificates, whose hosts can only tell who
-/// signed them when they are told of the authority, which another host has. The new states replace the old ones;
-/// a plan that is made without them renews these certificates.
+/// What must be observed a second time, after all was observed once: certificates and copies of keys, whose hosts can
+/// only tell who signed them and whose they are when they are told of the authority, which another host has. The new
+/// states replace the old ones; a plan that is made without them renews these certificates and copies.
 pub fn observe_again(wishes: &Wishes, seen: &Seen) -> Vec<(StepId, Resource)> {
     let known = known_outputs(wishes, seen);
     let needs_look = |step: &&Step| match seen.states.get(&step.id) {
         Some(Ok(State::Certificate(Some(state)))) => {
             state.facts.as_ref().is_some_and(|facts| facts.is_signed.is_none())
         }
+        Some(Ok(State::KeyCopy(Some(state)))) => !state.is_checked,
         _ => false,
     };
     let looked_at = wishes.steps.iter().filter(needs_look).filter_map(|step| {
@@ -87,8 +90,35 @@ pub(crate) fn unkept(plan: &Plan) -> Vec<(StepId, String)> {
         {
             out.push((step.id.clone(), why));
         }
+        if let Resource::KeyCopy(wish) = &step.resource
+            && let Content::Output(giver) = &wish.from
+            && !is_sealed_for(wish, step, giver, &known)
+        {
+            out.push((step.id.clone(), format!("cannot open what `{giver}` seals for another copy")));
+        }
     }
     out
+}
+
+/// Whether what is sealed can be opened where it goes. What gives nothing at all is told elsewhere.
+fn is_sealed_for(
+    wish: &KeyCopy,
+    step: &Step,
+    giver: &StepId,
+    known: &HashMap<&StepId, (usize, &Step)>,
+) -> bool {
+    let Some(Resource::KeySealing(sealing)) = known.get(giver).map(|(_, giver)| &giver.resource) else {
+        return true;
+    };
+    let offer = match &sealing.offer {
+        Content::Output(offer) => known.get(offer).map(|(_, offer)| offer),
+        _ => None,
+    };
+    let is_of_it = |offer: &&Step| {
+        offer.host == step.host
+            && matches!(&offer.resource, Resource::KeyOffer(offer) if offer.path == wish.path)
+    };
+    sealing.copy_path == wish.path && offer.is_none_or(is_of_it)
 }
 
 /// Why what is signed would not be the certificate that is wished.
@@ -106,8 +136,8 @@ fn misfit(wish: &Certificate, signature: &Signature) -> Option<String> {
 mod tests {
     use kubespray_resource::{
         AlternativeName, Authority, AuthorityState, CertificateFacts, CertificateRequest, CertificateState,
-        Digest, File, FileState, KeyAlgorithm, KeyFile, KeyState, Mode, Owner, PathKind, Secrets, Subject,
-        Usage,
+        Digest, File, FileState, KeyAlgorithm, KeyCopyState, KeyFile, KeyOffer, KeySealing, KeyState, Mode,
+        Owner, PathKind, Secrets, Subject, Usage,
     };
 
     use super::*;
@@ -328,6 +358,95 @@ mod tests {
         assert_eq!(signature(|wish| wish.subject = Subject::named("c")), [Rule::Outputs]);
         assert_eq!(signature(|wish| wish.names.clear()), [Rule::Outputs]);
         assert_eq!(signature(|wish| _ = wish.usages.insert(Usage::Client)), [Rule::Outputs]);
+    }
+
+    /// The same, and `b` has a copy of the authority's key.
+    fn wishes_of_copy() -> Wishes {
+        let mut wishes = wishes();
+        let path = "/etc/ca-key.pem".to_owned();
+        let sealing = KeySealing {
+            key_path: path.clone(),
+            offer: Content::Output("b/etcd/offer".into()),
+            copy_path: path.clone(),
+        };
+        let copy = KeyCopy {
+            path: path.clone(),
+            mode: Mode::PRIVATE,
+            owner: Owner::root(),
+            from: Content::Output("a/etcd/sealing".into()),
+            authority: Content::Output("a/etcd/ca".into()),
+        };
+        wishes.steps.extend([
+            step("a/etcd/sealing", sealing),
+            step("b/etcd/offer", KeyOffer { path }),
+            step("b/etcd/key-copy", copy),
+        ]);
+        wishes
+    }
+
+    fn seen_with_copy(state: Option<KeyCopyState>) -> Seen {
+        let mut seen = seen();
+        seen.states.insert("b/etcd/key-copy".into(), Ok(State::KeyCopy(state)));
+        seen
+    }
+
+    #[test]
+    fn the_holder_is_asked_for_its_key_only_where_there_is_none() {
+        let state =
+            KeyCopyState { is_checked: true, mode: Mode::PRIVATE, owner: Owner::root(), has_offer: false };
+        for (state, expected) in [
+            (Some(state.clone()), ""),
+            (Some(KeyCopyState { has_offer: true, ..state.clone() }), "key-copy"),
+            (Some(KeyCopyState { mode: Mode::PUBLIC, ..state.clone() }), "key-copy"),
+            (None, "sealing offer key-copy"),
+        ] {
+            let plan = plan(wishes_of_copy(), &seen_with_copy(state), &Secrets::default()).unwrap();
+            assert_eq!(lint(&plan, &Secrets::default()), []);
+            let names = plan.changes().map(|planned| planned.step.id.as_str().rsplit('/').next().unwrap());
+            assert_eq!(names.collect::<Vec<_>>().join(" "), expected);
+        }
+        // Whose it is can only be told when the authority is known.
+        let unchecked = seen_with_copy(Some(KeyCopyState { is_checked: false, ..state }));
+        let again = observe_again(&wishes_of_copy(), &unchecked);
+        let [(id, Resource::KeyCopy(wish))] = again.as_slice() else { panic!("{again:?}") };
+        assert_eq!(id.as_str(), "b/etcd/key-copy");
+        assert_eq!(wish.authority, Content::Text("the authority".into()));
+    }
+
+    #[test]
+    fn keys_that_are_sealed_for_others_are_found() {
+        fn at<'w>(wishes: &'w mut Wishes, id: &str) -> &'w mut Step {
+            wishes.steps.iter_mut().find(|step| step.id.as_str() == id).unwrap()
+        }
+        let broken = |change: fn(&mut Wishes)| {
+            let mut wishes = wishes_of_copy();
+            change(&mut wishes);
+            let plan = plan(wishes, &seen_with_copy(None), &Secrets::default()).unwrap();
+            let problems = lint(&plan, &Secrets::default());
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(broken(|_| {}), Vec::<String>::new());
+        let expected =
+            ["outputs: `b/etcd/key-copy`: cannot open what `a/etcd/sealing` seals for another copy"];
+        let elsewhere = |wishes: &mut Wishes| match &mut at(wishes, "a/etcd/sealing").resource {
+            Resource::KeySealing(wish) => wish.copy_path = "/etc/key.pem".into(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(broken(elsewhere), expected);
+        assert_eq!(
+            broken(|wishes| at(wishes, "b/etcd/offer").resource = KeyOffer { path: "/etc/x".into() }.into()),
+            expected
+        );
+        let of_another_host = broken(|wishes| {
+            let mut foreign = at(wishes, "b/etcd/offer").clone();
+            (foreign.id, foreign.host) = ("c/etcd/offer".into(), "c".into());
+            wishes.steps.push(foreign);
+            match &mut at(wishes, "a/etcd/sealing").resource {
+                Resource::KeySealing(wish) => wish.offer = Content::Output("c/etcd/offer".into()),
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(of_another_host, expected);
     }
 
     #[test]

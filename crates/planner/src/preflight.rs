@@ -65,7 +65,7 @@ pub struct HostSeen<'a> {
 /// `networks` are the cluster's own, with the variables that set them.
 pub fn preflight(hosts: &[HostSeen<'_>], networks: &[(&str, IpNet)]) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    clocks_agree(hosts, &mut out);
+    out.extend(clocks_agree(hosts));
     hosts_are_no_copies(hosts, &mut out);
     packets_have_one_size(hosts, &mut out);
     for seen in hosts {
@@ -91,25 +91,29 @@ pub fn node_facts(facts: &Facts) -> NodeFacts {
     }
 }
 
-fn clocks_agree(hosts: &[HostSeen<'_>], out: &mut Vec<Diagnostic>) {
+/// What is wrong with the clocks of hosts; nothing where doubt explains the difference.
+pub fn clocks_agree(hosts: &[HostSeen<'_>]) -> Option<Diagnostic> {
     let offset = |seen: &HostSeen<'_>| seen.facts.clock_ms as i64 - seen.asked_ms as i64;
-    let Some(last) = hosts.iter().min_by_key(|seen| offset(seen)) else { return };
-    let Some(first) = hosts.iter().max_by_key(|seen| offset(seen)) else { return };
+    let last = hosts.iter().min_by_key(|seen| offset(seen))?;
+    let first = hosts.iter().max_by_key(|seen| offset(seen))?;
     let doubt = (first.round_trip_ms / 2 + last.round_trip_ms / 2) as i64;
     let apart = offset(first) - offset(last) - doubt;
     let shown = |ms: i64| if ms < 10_000 { format!("{ms} ms") } else { format!("{} s", ms / 1_000) };
-    let message = || {
-        format!("the clock of `{}` is at least {} ahead of that of `{}`", first.host, shown(apart), last.host)
-    };
-    let hint = "let all hosts follow the same time servers: `ntp_enabled: true`, or your own service";
+    let message = format!(
+        "the clock of `{}` is at least {} ahead of that of `{}`",
+        first.host,
+        shown(apart),
+        last.host
+    );
+    let hint = "let all hosts follow the same time servers: `ntp_enabled: true`, or your own service; `date` on both \
+                tells which one is wrong";
     if apart >= CLOCKS_BROKEN_MS {
-        out.push(
-            Diagnostic::error("clock", message())
-                .because("certificates made on one host are not valid yet on the other")
-                .hint(hint),
-        );
+        let problem = Diagnostic::error("clock", message);
+        Some(problem.because("certificates made on one host are not valid yet on the other").hint(hint))
     } else if apart >= CLOCKS_APART_MS {
-        out.push(Diagnostic::warning("clock", message()).hint(hint));
+        Some(Diagnostic::warning("clock", message).hint(hint))
+    } else {
+        None
     }
 }
 

@@ -177,6 +177,10 @@ fn items_of(step: &Step) -> Vec<Item> {
             key(step, &wish.key),
         ],
         Resource::Certificate(wish) => vec![certificate(step, wish), key(step, &wish.key)],
+        Resource::KeyCopy(wish) => {
+            let found = item(ItemKind::Key, &wish.path).with(wish.mode, &wish.owner);
+            vec![with_content(found, &wish.from)]
+        }
         Resource::Sysctl(wish) => vec![
             item(ItemKind::Sysctl, &wish.key)
                 .and("value", wish.value.as_str())

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kubespray_resource::{Comparison, Content, Resource, Step};
+use kubespray_resource::{Comparison, Resource, Step};
 
 /// Takes their difference from downloads that nothing needs: those that are only sources, where something would be
 /// made of them and nothing has to; and those that an earlier step of the host fetches.
@@ -10,7 +10,7 @@ pub(crate) fn spare(steps: &mut [(Step, Comparison)]) {
     // By host and path: whether something is made of the file now.
     let mut sources: HashMap<(String, String), bool> = HashMap::new();
     for (step, compared) in steps.iter() {
-        if let Some(path) = source(&step.resource) {
+        if let Some(path) = step.resource.made_of() {
             let needed = sources.entry((step.host.clone(), path.to_owned())).or_default();
             *needed |= !compared.is_same() && !compared.is_of_attributes();
         }
@@ -26,21 +26,9 @@ pub(crate) fn spare(steps: &mut [(Step, Comparison)]) {
     }
 }
 
-/// The file of the host that it is made of.
-fn source(resource: &Resource) -> Option<&str> {
-    match resource {
-        Resource::Archive(wish) => Some(&wish.path),
-        Resource::File(wish) => match &wish.content {
-            Content::CopyOf { path, .. } => Some(path),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use kubespray_resource::{Archive, Digest, Download, File, Mode, Owner};
+    use kubespray_resource::{Archive, Content, Digest, Download, File, Mode, Owner};
 
     use super::*;
 

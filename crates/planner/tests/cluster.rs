@@ -94,7 +94,8 @@ fn the_phases_of_a_host_are_in_their_order() {
     );
     assert_eq!(
         phases("c1"),
-        format!("{begin} etcd network node control-plane kubeadm control-plane network resolvconf")
+        format!("{begin} etcd network node control-plane kubeadm control-plane network resolvconf etcd"),
+        "a copy of a key is the last that is done: nothing waits for it"
     );
     assert_eq!(phases("e1"), "bootstrap_os preinstall download etcd");
     assert_eq!(phases("w1"), format!("{begin} network node kubeadm network resolvconf"));

@@ -10,8 +10,8 @@ use kubespray_planner::components::{Live, LiveEtcd, Site};
 use kubespray_planner::operations::cluster;
 use kubespray_planner::{Seen, Wishes, lint, plan};
 use kubespray_resource::{
-    Content, Disruption, EtcdListed, EtcdMember, EtcdSeen, EtcdStatus, Facts, Failure, NodesState, Plan,
-    Resource, Secrets, Step,
+    Content, Disruption, EtcdListed, EtcdMember, EtcdSeen, EtcdStatus, Facts, Failure, Mode, NodesState,
+    Plan, Resource, Secrets, Step,
 };
 use support::absent::absent;
 use support::{debian, shown, spec};
@@ -150,7 +150,7 @@ fn a_control_plane_outside_of_etcd() {
 fn a_fourth_and_a_fifth_member_join() {
     let live = live("", "abc", &THREE);
     let wishes = wishes(&hosts("abcde", "abd"), "", &live);
-    insta::assert_snapshot!(shown(&of(&wishes, "d").split_off(14)));
+    insta::assert_snapshot!(shown(&of(&wishes, "d").split_off(15)));
     let last = |text: String| value(&text, "ETCD_INITIAL_CLUSTER");
     let four = last(text(&wishes, "d/etcd/settings"));
     let five = last(text(&wishes, "e/etcd/settings"));
@@ -411,6 +411,43 @@ fn the_holder_of_the_authority_stays_the_same() {
 }
 
 #[test]
+fn members_have_copies_of_the_authoritys_key() {
+    let copies = |wishes: &Wishes| -> String {
+        let copies = wishes.steps.iter().filter(|step| matches!(step.resource, Resource::KeyCopy(_)));
+        let copies = copies.inspect(|step| {
+            let Resource::KeyCopy(wish) = &step.resource else { return };
+            let found = (wish.path.as_str(), wish.mode, wish.owner.to_string());
+            assert_eq!(found, ("/etc/ssl/etcd/ssl/ca-key.pem", Mode::PRIVATE, "root:root".into()));
+        });
+        copies.map(|step| step.host.as_str()).collect()
+    };
+    let new = wishes(&hosts("abc", "abd"), "", &Live::default());
+    assert_eq!(copies(&new), "bc", "neither its holder nor a control plane");
+    // It delays nobody: offered early, sealed when the holder's member runs, the last that is done.
+    let own = of(&new, "b");
+    let at = |own: &[Step], name: &str| names(own).iter().position(|own| *own == name).unwrap();
+    assert!(at(&own, "offer-authority-key") < at(&own, "running"));
+    let holder = of(&new, "a");
+    assert!(at(&holder, "seal-authority-key-b") > at(&holder, "healthy"));
+    let last = new.steps.iter().rfind(|step| step.host == "b").unwrap();
+    assert_eq!(last.id.as_str(), "b/etcd-secrets/authority-key");
+    // Who has it signs, whoever that is; everybody else is given it.
+    for (have_it, expected) in [("c", "ab"), ("abc", "bc"), ("bc", "ac"), ("e", "abc")] {
+        let mut seen = live("", "abc", &THREE);
+        seen.etcd_authorities = set(have_it);
+        assert_eq!(copies(&wishes(&hosts("abc", "a"), "", &seen)), expected, "{have_it}");
+    }
+    assert_eq!(copies(&wishes(&hosts("abc", "a"), "cert_management: none", &Live::default())), "");
+    // Who is away is waited for by nobody.
+    let (all, seen) = (facts(), live("", "abc", &THREE));
+    let spec = spec(&hosts("abc", "a"), "", &all);
+    let some: BTreeMap<String, Facts> = all.into_iter().filter(|(host, _)| host != "c").collect();
+    let some = cluster(&Site { spec: &spec, facts: &some, live: &seen }, &BTreeMap::new()).unwrap();
+    assert_eq!(copies(&some), "b");
+    assert!(some.steps.iter().all(|step| !step.id.as_str().ends_with("seal-authority-key-c")));
+}
+
+#[test]
 fn a_holder_that_joins_signs_first_for_who_joins_before() {
     let mut seen = live("", "bc", &[("etcd2", "b"), ("etcd3", "c")]);
     seen.etcd_authorities = set("a");
@@ -418,7 +455,8 @@ fn a_holder_that_joins_signs_first_for_who_joins_before() {
     let wishes = wishes(&hosts("dabc", "b"), "", &seen);
     let own = of(&wishes, "a");
     let at = |name: &str| names(&own).iter().position(|own| *own == name).unwrap();
-    assert!(at("sign-member-d") < at("member") && at("healthy") == own.len() - 1);
+    assert!(at("sign-member-d") < at("member") && at("healthy") < at("seal-authority-key-d"));
+    assert_eq!(at("healthy") + 4, own.len(), "and seals for three when it runs");
     assert_eq!(step(&wishes, "a/etcd/member").after, ["d/etcd/healthy".into()]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Comparison, Content, OnDemandState, Resource, State, StepId};
+use crate::{Comparison, Content, KeyCopy, OnDemandState, Resource, State, StepId};
 
 impl Resource {
     /// The contents that may be outputs of other steps.
@@ -11,6 +11,8 @@ impl Resource {
             Self::File(wish) => vec![&mut wish.content],
             Self::Signature(wish) => vec![&mut wish.request],
             Self::Certificate(wish) => vec![&mut wish.from, &mut wish.authority],
+            Self::KeySealing(wish) => vec![&mut wish.offer],
+            Self::KeyCopy(wish) => vec![&mut wish.from, &mut wish.authority],
             _ => Vec::new(),
         }
     }
@@ -21,6 +23,8 @@ impl Resource {
             Self::File(wish) => vec![&wish.content],
             Self::Signature(wish) => vec![&wish.request],
             Self::Certificate(wish) => vec![&wish.from, &wish.authority],
+            Self::KeySealing(wish) => vec![&wish.offer],
+            Self::KeyCopy(wish) => vec![&wish.from, &wish.authority],
             _ => Vec::new(),
         };
         let mut steps = Vec::new();
@@ -37,7 +41,11 @@ impl Resource {
     /// Those of [`Resource::takes_from`] that are needed to remove these differences: none, where only mode or
     /// owner differ.
     pub fn takes_for(&self, differences: &Comparison) -> Vec<StepId> {
-        if differences.is_of_attributes() { Vec::new() } else { self.takes_from() }
+        let takes = match self {
+            Self::KeyCopy(_) => KeyCopy::needs_key(differences),
+            _ => !differences.is_of_attributes(),
+        };
+        if takes { self.takes_from() } else { Vec::new() }
     }
 
     /// The same wish with the texts of outputs in their places; what is not among them stays unknown.
@@ -55,7 +63,14 @@ impl Resource {
 
     /// Whether it gives a text to others.
     pub fn gives_output(&self) -> bool {
-        matches!(self, Self::Authority(_) | Self::CertificateRequest(_) | Self::Signature(_))
+        matches!(
+            self,
+            Self::Authority(_)
+                | Self::CertificateRequest(_)
+                | Self::Signature(_)
+                | Self::KeyOffer(_)
+                | Self::KeySealing(_)
+        )
     }
 
     /// Whether it has no state of its own, and happens exactly when a step that takes from it changes.
@@ -68,6 +83,8 @@ impl Resource {
         match self {
             Self::CertificateRequest(wish) => Some(wish.compare(&OnDemandState)),
             Self::Signature(wish) => Some(wish.compare(&OnDemandState)),
+            Self::KeyOffer(wish) => Some(wish.compare(&OnDemandState)),
+            Self::KeySealing(wish) => Some(wish.compare(&OnDemandState)),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ use crate::{
     EtcdSnapshotState, Image, ImageState,
 };
 use crate::{Gone, GoneState, PutBack, PutBackState};
+use crate::{KeyCopy, KeyCopyState, KeyOffer, KeySealing};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -93,6 +94,12 @@ kinds! {
     Signature => OnDemandState,
     /// A certificate of the host.
     Certificate => Option<CertificateState>,
+    /// An offer to take a copy of a key.
+    KeyOffer => OnDemandState,
+    /// A key, sealed for one host.
+    KeySealing => OnDemandState,
+    /// A copy of an authority's key.
+    KeyCopy => Option<KeyCopyState>,
     /// A Kubernetes object.
     Object => ObjectState,
     /// No Kubernetes object.
@@ -162,6 +169,9 @@ impl Resource {
             (Self::CertificateRequest(wish), State::CertificateRequest(state)) => wish.compare(state),
             (Self::Signature(wish), State::Signature(state)) => wish.compare(state),
             (Self::Certificate(wish), State::Certificate(state)) => wish.compare(state.as_ref()),
+            (Self::KeyOffer(wish), State::KeyOffer(state)) => wish.compare(state),
+            (Self::KeySealing(wish), State::KeySealing(state)) => wish.compare(state),
+            (Self::KeyCopy(wish), State::KeyCopy(state)) => wish.compare(state.as_ref()),
             (Self::Object(wish), State::Object(state)) => wish.compare(state, secrets)?,
             (Self::ObjectAbsent(wish), State::ObjectAbsent(state)) => wish.compare(state),
             (Self::Prune(wish), State::Prune(state)) => wish.compare(state),
@@ -205,7 +215,10 @@ impl Resource {
                 | State::Authority(None)
                 | State::Certificate(None)
                 | State::CertificateRequest(_)
-                | State::Signature(_),
+                | State::Signature(_)
+                | State::KeyOffer(_)
+                | State::KeySealing(_)
+                | State::KeyCopy(None),
             ) => OutcomeKind::Created,
             (Self::Block(Block { text: None, .. }) | Self::Line(Line { line: None, .. }), _) => {
                 OutcomeKind::Removed
@@ -241,6 +254,9 @@ impl Resource {
             Self::CertificateRequest(_) => "certificate_request",
             Self::Signature(_) => "signature",
             Self::Certificate(_) => "certificate",
+            Self::KeyOffer(_) => "key_offer",
+            Self::KeySealing(_) => "key_sealing",
+            Self::KeyCopy(_) => "key_copy",
             Self::Object(_) => "object",
             Self::ObjectAbsent(_) => "object_absent",
             Self::Prune(_) => "prune",
@@ -271,7 +287,10 @@ impl Resource {
             | Self::Download(Download { path, .. })
             | Self::Archive(Archive { path, .. })
             | Self::Authority(Authority { certificate_path: path, .. })
-            | Self::Certificate(Certificate { path, .. }) => path.clone(),
+            | Self::Certificate(Certificate { path, .. })
+            | Self::KeyOffer(KeyOffer { path })
+            | Self::KeySealing(KeySealing { key_path: path, .. })
+            | Self::KeyCopy(KeyCopy { path, .. }) => path.clone(),
             Self::CertificateRequest(CertificateRequest { subject, .. })
             | Self::Signature(Signature { subject, .. }) => subject.to_string(),
             Self::Packages(packages) => packages.wishes.keys().cloned().collect::<Vec<_>>().join(" "),
@@ -284,7 +303,7 @@ impl Resource {
             Self::Sysctl(sysctl) => sysctl.key.clone(),
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
-            Self::Command(command) => command.argv.join(" "),
+            Self::Command(command) => command.title(),
             Self::Object(object) => {
                 object.reference().map_or_else(|error| error, |object| object.to_string())
             }
@@ -304,6 +323,9 @@ impl Resource {
         let kind = match self {
             Self::Absent(_) => "path",
             Self::CertificateRequest(_) => "certificate request",
+            Self::KeyOffer(_) => "offer for the key",
+            Self::KeySealing(_) => "sealed key",
+            Self::KeyCopy(_) => "copy of the key",
             Self::ObjectAbsent(_) => "object",
             Self::NodeState(_) => "node",
             other => other.kind(),
@@ -322,6 +344,18 @@ impl Resource {
             Self::Object(object) => object.secret_names(),
             Self::Image(image) => image.auth.iter().cloned().collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// The file of the host that it is made of.
+    pub fn made_of(&self) -> Option<&str> {
+        match self {
+            Self::Archive(wish) => Some(&wish.path),
+            Self::File(wish) => match &wish.content {
+                crate::Content::CopyOf { path, .. } => Some(path),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

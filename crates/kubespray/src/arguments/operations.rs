@@ -160,6 +160,28 @@ pub(crate) struct Verify {
     pub(crate) connection: Connection,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    /// Where to write it, with mode 0600; `-` prints it, also on a terminal
+    #[arg(long, value_name = "FILE", help_heading = "Kubeconfig")]
+    pub(crate) out: Option<PathBuf>,
+    /// The address of the API server in it: `https://ADDRESS:PORT`
+    #[arg(long, value_name = "URL", help_heading = "Kubeconfig")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
 /// Systems that hosts can be imagined with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Os {

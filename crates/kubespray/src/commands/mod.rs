@@ -8,16 +8,19 @@ mod config;
 mod exec;
 mod facts;
 mod inventory;
+mod kubeconfig;
 mod man;
 mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod reference;
 mod remove_node;
 mod render;
 mod reset;
 mod resources;
 mod runs;
+mod status;
 mod upgrade_cluster;
 mod validate;
 mod vars;
@@ -53,6 +56,8 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
+        Command::Status(options) => status::run(options, printer),
+        Command::Kubeconfig(options) => kubeconfig::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),
@@ -61,5 +66,6 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),
+        Command::Reference { dir } => reference::run(dir, printer),
     }
 }

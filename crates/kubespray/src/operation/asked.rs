@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kubespray_diagnostics::Diagnostic;
-use kubespray_planner::Seen;
+use kubespray_planner::{ClockSample, Seen};
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Facts, Failure as HostFailure, State, StepId};
 use kubespray_simulator::World;
@@ -16,10 +16,13 @@ use crate::fleet;
 /// What was seen of resources, by the steps that name them.
 pub(crate) type States = BTreeMap<StepId, Result<State, HostFailure>>;
 
+/// What hosts say of themselves, with a look at the clock of each that has one of its own, or why they do not.
+pub(crate) type Described = BTreeMap<String, Result<(Facts, Option<ClockSample>), Diagnostic>>;
+
 /// Hosts of an inventory, or imagined ones.
 pub(crate) trait Hosts {
     /// What these hosts say of themselves, or why they do not.
-    fn facts(&mut self, hosts: &[String]) -> BTreeMap<String, Result<Facts, Diagnostic>>;
+    fn facts(&mut self, hosts: &[String]) -> Described;
 
     /// What hosts have; a host that cannot be asked is an error.
     fn states(&mut self, asked: Questions) -> Result<States, Failure>;
@@ -46,17 +49,20 @@ impl Connected<'_> {
 }
 
 impl Hosts for Connected<'_> {
-    fn facts(&mut self, hosts: &[String]) -> BTreeMap<String, Result<Facts, Diagnostic>> {
+    fn facts(&mut self, hosts: &[String]) -> Described {
         let ways: Vec<Target> = hosts.iter().filter_map(|host| self.targets.get(host).cloned()).collect();
-        let answered = fleet::ask(self.transport, &ways, |_| vec![Ask::Facts]).into_iter();
+        // The first question waits for the helper to start, so the clock is asked after the facts.
+        let asks = |_: &str| vec![Ask::Facts, Ask::Clock, Ask::Clock];
+        let answered = fleet::ask(self.transport, &ways, asks).into_iter();
         answered
             .filter_map(|(host, result)| {
-                let found = match result.map(|answered| answered.answers.into_iter().next()) {
-                    Ok(Some((Answer::Facts(found), ..))) => Ok(*found),
-                    Ok(Some((other, ..))) => Err(fleet::unexpected(&host, &other)),
-                    Ok(None) => return None,
-                    Err(why) => Err(fleet::problem(&host, &why)),
-                };
+                let found =
+                    match result.map(|answered| (answered.clock(), answered.answers.into_iter().next())) {
+                        Ok((clock, Some((Answer::Facts(found), ..)))) => Ok((*found, clock)),
+                        Ok((_, Some((other, ..)))) => Err(fleet::unexpected(&host, &other)),
+                        Ok((_, None)) => return None,
+                        Err(why) => Err(fleet::problem(&host, &why)),
+                    };
                 Some((host, found))
             })
             .collect()
@@ -70,10 +76,10 @@ impl Hosts for Connected<'_> {
 }
 
 impl Hosts for World {
-    fn facts(&mut self, hosts: &[String]) -> BTreeMap<String, Result<Facts, Diagnostic>> {
+    fn facts(&mut self, hosts: &[String]) -> Described {
         let mut known = World::facts(self);
         let answer = |host: &String| match known.remove(host) {
-            Some(found) => (host.clone(), Ok(found)),
+            Some(found) => (host.clone(), Ok((found, None))),
             None => {
                 let silent = Diagnostic::error("connection", "it does not answer").on_host(host);
                 (host.clone(), Err(silent))

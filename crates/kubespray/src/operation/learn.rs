@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::list;
 use kubespray_planner::components::{Live, PlanningError, Site as PlannedSite, probes};
-use kubespray_planner::{Wishes, node_facts, operations};
+use kubespray_planner::{ClockSample, HostSeen, Wishes, clocks_agree, node_facts, operations};
 use kubespray_resource::{Facts, StepId};
 use kubespray_spec::ClusterSpec;
 use kubespray_spec::checks::{self, node::check_node};
@@ -19,6 +19,7 @@ use super::asked::Hosts;
 use super::{Reach, Standing, Wanted, secrets_of, standing};
 use crate::arguments::{Common, Connection};
 use crate::failure::{FOUND_ERRORS, Failure, evaluation};
+use crate::fleet;
 use crate::site::{Groups, Site};
 
 /// Hosts that are named in a message; a count stands for the rest.
@@ -195,10 +196,14 @@ pub(super) fn ask_facts(
     meant: Option<&BTreeSet<String>>,
 ) -> Result<BTreeMap<String, Facts>, Failure> {
     let is_meant = |host: &str| meant.is_none_or(|hosts| hosts.contains(host));
-    let (mut facts, mut problems, mut silent) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut facts, mut clocks) = (BTreeMap::new(), BTreeMap::new());
+    let (mut problems, mut silent) = (Vec::new(), Vec::new());
     for (host, result) in asked.facts(hosts) {
         match result {
-            Ok(found) => drop(facts.insert(host, found)),
+            Ok((found, clock)) => {
+                clocks.extend(clock.filter(|_| is_meant(&host)).map(|clock| (host.clone(), clock)));
+                facts.insert(host, found);
+            }
             Err(problem) if is_meant(&host) => problems.push(problem),
             Err(_) => silent.push(host),
         }
@@ -209,18 +214,43 @@ pub(super) fn ask_facts(
             .filter_map(|problem| problem.host.clone())
             .map(|host| format!("!{host}"))
             .collect();
-        if let Some(problem) = problems.pop() {
+        let mut problems = fleet::told_once(problems);
+        if missing.len() < hosts.len()
+            && let Some(problem) = problems.pop()
+        {
             problems
                 .push(problem.hint(format!("to go on without, add `--limit 'all:{}'`", missing.join(":"))));
         }
         return Err(Failure { diagnostics: problems, code: FOUND_ERRORS });
     }
+    site.warnings.extend(check_clocks(&facts, &clocks)?);
     if !silent.is_empty() {
         let names: Vec<&str> = silent.iter().map(String::as_str).collect();
         let message = format!("not asked for facts, as they do not answer: {}", list(&names, HOSTS_NAMED));
         site.warnings.push(Diagnostic::warning("connection", message));
     }
     Ok(facts)
+}
+
+/// Certificates that one host makes must be good on the others; a difference that does no harm is a warning.
+fn check_clocks(
+    facts: &BTreeMap<String, Facts>,
+    clocks: &BTreeMap<String, ClockSample>,
+) -> Result<Vec<Diagnostic>, Failure> {
+    let facts: BTreeMap<&String, Facts> = clocks
+        .iter()
+        .filter_map(|(host, clock)| {
+            Some((host, Facts { clock_ms: clock.host_ms, ..facts.get(host)?.clone() }))
+        })
+        .collect();
+    let seen: Vec<HostSeen<'_>> = clocks
+        .iter()
+        .filter_map(|(host, clock)| {
+            let (asked_ms, round_trip_ms) = (clock.halfway_ms(), clock.round_trip_ms());
+            Some(HostSeen { host, facts: facts.get(host)?, asked_ms, round_trip_ms, syncs_us: None })
+        })
+        .collect();
+    refuse_errors(clocks_agree(&seen).into_iter().collect())
 }
 
 /// VAL-200 and what follows: what must hold of each host.
@@ -314,4 +344,33 @@ fn refused(error: &PlanningError) -> Diagnostic {
     Diagnostic::error(format!("plan-{}", error.component), error.message.clone())
         .on_host(&error.host)
         .hint(error.hint.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_by_a_day_ends_it_before_anything_is_done() {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let check = |ahead_ms: u64| {
+            let now_ms = 100 * DAY_MS;
+            let clock = |host_ms| ClockSample { asked_ms: now_ms, answered_ms: now_ms + 10, host_ms };
+            let clocks =
+                BTreeMap::from([("a".to_owned(), clock(now_ms)), ("b".to_owned(), clock(now_ms + ahead_ms))]);
+            let facts = clocks
+                .iter()
+                .map(|(host, clock)| (host.clone(), Facts { clock_ms: clock.host_ms, ..Facts::default() }));
+            check_clocks(&facts.collect(), &clocks)
+        };
+        assert!(check(0).is_ok_and(|warnings| warnings.is_empty()));
+        assert!(check(1_000).is_ok_and(|warnings| warnings.len() == 1));
+        let failure = check(DAY_MS).err().map(|failure| (failure.code, failure.diagnostics));
+        assert!(
+            matches!(&failure, Some((FOUND_ERRORS, problems)) if matches!(&problems[..], [problem]
+            if problem.message == "the clock of `b` is at least 86399 s ahead of that of `a`"
+                && problem.hints[0].contains("time servers"))),
+            "{failure:?}"
+        );
+    }
 }

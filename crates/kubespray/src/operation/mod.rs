@@ -1,13 +1,16 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod artifacts;
 mod asked;
 mod cache;
 mod cluster;
 mod document;
 mod execute;
+mod heard;
 mod imagined;
 mod intent;
+mod kubeconfig;
 mod learn;
 mod look;
 mod questions;
@@ -18,6 +21,7 @@ mod scale;
 mod secrets;
 mod simulated;
 mod sinks;
+mod status;
 mod stored;
 mod upgrade;
 mod verify;
@@ -33,10 +37,12 @@ use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
+pub(crate) use artifacts::{leave as leave_artifacts, wanted as wants_artifacts};
 pub(crate) use cluster::Cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use intent::{Intent, wanted};
+pub(crate) use kubeconfig::{Kubeconfig, kubeconfig, write_private};
 pub(crate) use look::look;
 pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
@@ -47,6 +53,7 @@ pub(crate) use simulated::{
     intent as simulate_intent, intent_plan as simulated_intent_plan, plan as simulated_plan, run as simulate,
 };
 pub(crate) use sinks::history_path;
+pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
 pub(crate) use upgrade::{Upgrade, refuse_blocked};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};

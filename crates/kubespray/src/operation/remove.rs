@@ -44,7 +44,7 @@ impl Intent for RemoveNode {
         let (mut facts, mut dead, mut problems) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         for (host, found) in hosts.facts(&names) {
             match found {
-                Ok(found) => drop(facts.insert(host, found)),
+                Ok((found, _)) => drop(facts.insert(host, found)),
                 Err(_) if self.dead => drop(dead.insert(host)),
                 Err(problem) => {
                     let hint =

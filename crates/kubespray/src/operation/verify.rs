@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::{duration, list};
 use kubespray_planner::components::{ASSERTIONS, NamedAssertion, assertion_of};
-use kubespray_planner::{ClockSample, Selection, Wishes, best_clock, operations, select};
+use kubespray_planner::{ClockSample, Selection, Wishes, operations, select};
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
 use serde::Serialize;
@@ -192,15 +192,7 @@ fn of_hosts(learnt: &Learnt, asked: &Asked, is_meant: &dyn Fn(&str) -> bool) -> 
             }
             Ok(answered) => {
                 verdict.holds();
-                let found: Vec<ClockSample> = answered
-                    .answers
-                    .into_iter()
-                    .filter_map(|(answer, took, at)| match answer {
-                        Answer::Clock(host_ms) => Some(sample(host_ms, took, at)),
-                        _ => None,
-                    })
-                    .collect();
-                samples.extend(best_clock(&found).map(|best| (host.clone(), best)));
+                samples.extend(answered.clock().map(|clock| (host.clone(), clock)));
             }
         }
         if asked.has(answers.name, answers.ids) {
@@ -221,11 +213,6 @@ fn of_hosts(learnt: &Learnt, asked: &Asked, is_meant: &dyn Fn(&str) -> bool) -> 
         verdicts.push(verdict);
     }
     verdicts
-}
-
-fn sample(host_ms: u64, took: Duration, at: SystemTime) -> ClockSample {
-    let answered_ms = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
-    ClockSample { asked_ms: answered_ms.saturating_sub(took.as_millis() as u64), answered_ms, host_ms }
 }
 
 /// Looks at assertions until all are true or the time of each is up; `wait` is the longest time for any of them. One

@@ -26,18 +26,23 @@ pub fn left_out() -> bool {
     true
 }
 
-/// An inventory of the lab's hosts, with the way to them.
+/// An inventory of the lab's hosts, with the way to them: all are everything.
 pub fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
+    write_inventory_of(lab, folder, user, lab.hosts().len());
+}
+
+/// The same, where only the first hosts are control planes and hold etcd.
+pub fn write_inventory_of(lab: &Lab, folder: &Path, user: &str, leaders: usize) {
     let hosts: Vec<String> = lab
         .hosts()
         .iter()
         .map(|host| format!("    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address))
         .collect();
     let names: Vec<String> = lab.hosts().iter().map(|host| format!("{}: ", host.name)).collect();
-    let names = names.join(", ");
+    let (leaders, names) = (names[..leaders].join(", "), names.join(", "));
     let text = format!(
         "all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {}}}\n  hosts:\n{}\n  children:\n    \
-         kube_control_plane: {{hosts: {{{names}}}}}\n    etcd: {{hosts: {{{names}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
+         kube_control_plane: {{hosts: {{{leaders}}}}}\n    etcd: {{hosts: {{{leaders}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
         lab.key().display(),
         hosts.join("\n"),
     );
@@ -70,6 +75,14 @@ pub fn sh(lab: &Lab, host: &str, script: &str) -> String {
     let output = lab.exec(host, &["sudo", "sh", "-c", script]).unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The steps that a plan would do, without checks.
+pub fn changes(plan: &Json) -> Vec<String> {
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let changed =
+        steps.filter(|planned| planned["changes"] == true && planned["resource"]["check"].is_null());
+    changed.map(|planned| planned["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The exit code, and a text that is printed.

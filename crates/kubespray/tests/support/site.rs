@@ -81,17 +81,10 @@ fn doubles(version: &str) -> TempDir {
     folder
 }
 
-/// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
-pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
-    let (server, site) = serving(lab, &[supply], folder);
-    choose(&site, supply, folder);
-    server
-}
-
-/// Serves several supplies at one place as long as the first answer lives.
-pub fn serving(lab: &Lab, supplies: &[&Supply], folder: &Path) -> (Server, Site) {
-    let store = Store::open(folder.join("bundle")).unwrap();
-    for file in supplies.iter().flat_map(|supply| &supply.files) {
+/// Puts a supply into a new bundle.
+pub fn bundled(supply: &Supply, folder: &Path) -> Store {
+    let store = Store::open(folder).unwrap();
+    for file in &supply.files {
         let entry = FileEntry {
             path: file.url.clone(),
             name: file.name.clone(),
@@ -101,9 +94,31 @@ pub fn serving(lab: &Lab, supplies: &[&Supply], folder: &Path) -> (Server, Site)
         };
         store.add_file(entry, File::open(&file.path).unwrap()).unwrap();
     }
-    for image in supplies.iter().flat_map(|supply| &supply.images) {
+    for image in &supply.images {
         store.add_image_archive(&image.reference, &image.archive).unwrap();
     }
+    store
+}
+
+/// Serves the bundle of a site that was served at this address before.
+pub fn served_again(folder: &Path, address: SocketAddr) -> Server {
+    let store = Store::open(folder.join("bundle")).unwrap();
+    serve(&store, Options { listen: Some(address), ..Options::default() }).unwrap()
+}
+
+/// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
+pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
+    let (server, site) = serving(lab, &[supply], folder);
+    choose(&site, supply, folder);
+    server
+}
+
+/// Serves several supplies at one place as long as the first answer lives.
+pub fn serving(lab: &Lab, supplies: &[&Supply], folder: &Path) -> (Server, Site) {
+    for supply in supplies {
+        bundled(supply, &folder.join("bundle"));
+    }
+    let store = Store::open(folder.join("bundle")).unwrap();
     let listen = Some(SocketAddr::from((lab.gateway(), 0)));
     let server = serve(&store, Options { listen, ..Options::default() }).unwrap();
     let site = Site {

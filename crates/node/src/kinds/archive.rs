@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use kubespray_resource::{Archive, ArchiveState, Digest, Failure, Member, Mode, Owner, PathKind};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::impossible;
+use crate::failure::{gone_source, impossible};
 use crate::paths::{self, ARCHIVES};
 use crate::{Host, HostError, View};
 
@@ -54,7 +54,7 @@ pub(crate) fn observe(view: &View<'_>, wish: &Archive) -> Result<ArchiveState, F
 
 /// Takes stale files from the archive and remembers them.
 pub(crate) fn apply(host: &dyn Host, wish: &Archive, state: &ArchiveState) -> Result<(), Failure> {
-    let gone = || Failure::of_host(format!("the archive `{}` is not there", wish.path));
+    let gone = || gone_source(format!("the archive `{}` is not there", wish.path));
     if View::new(host, []).digest(&wish.path)?.ok_or_else(gone)? != wish.digest {
         return Err(Failure::of_host(format!("the archive `{}` is not what it should be", wish.path))
             .hint("remove it; the next run fetches it again"));

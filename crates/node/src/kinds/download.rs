@@ -1,5 +1,6 @@
 //! Files from elsewhere.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kubespray_resource::{Download, DownloadState, ErrorClass, Failure, PathKind};
@@ -44,7 +45,7 @@ pub fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
     paths::make_parents(host, &wish.path)?;
     let part = format!("{}.part", wish.path);
     let mut class = ErrorClass::Wish;
-    let mut evidence = Vec::new();
+    let (mut evidence, mut hints) = (Vec::new(), BTreeSet::new());
     for place in places {
         match fetch_one(host, wish, place, &part) {
             Ok(()) => {
@@ -57,15 +58,23 @@ pub fn fetch(host: &dyn Host, wish: &Download) -> Result<(), Failure> {
                 if failure.class < class {
                     class = failure.class;
                 }
+                hints.extend(failure.hints);
                 evidence.push(failure.message);
             }
         }
     }
     let mut failure = Failure::new(class, format!("`{}` could not be fetched from anywhere", wish.path));
     failure.evidence = evidence;
+    failure.hints.extend(hints);
+    if !failure.hints.is_empty() {
+        return Err(failure);
+    }
     Err(match class {
         ErrorClass::Wish => {
-            failure.hint("the checksum in the variables does not belong to what the URLs give")
+            failure.hint(
+                "the checksum in the variables does not belong to what the URLs give: correct one of them, and run the \
+                 operation anew, as a resumed run keeps what it was planned with",
+            )
         }
         _ if wish.urls.is_empty() => {
             failure.hint("fill the cache of the machine that runs this, or let hosts download by themselves")

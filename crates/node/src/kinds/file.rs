@@ -2,7 +2,7 @@
 
 use kubespray_resource::{Content, Failure, File, FileState, PathKind, Secrets};
 
-use crate::failure::{impossible, missing_secret};
+use crate::failure::{gone_source, impossible, missing_secret};
 use crate::{Host, View};
 
 /// What is at the path.
@@ -34,7 +34,7 @@ pub(crate) fn apply(
     }
     let bytes = match &wish.content {
         Content::CopyOf { path, digest } => {
-            let gone = || Failure::of_host(format!("`{path}`, to be copied, is not there"));
+            let gone = || gone_source(format!("`{path}`, to be copied, is not there"));
             if View::new(host, []).digest(path)?.ok_or_else(gone)? != *digest {
                 return Err(Failure::of_host(format!("`{path}`, to be copied, is not what it should be")));
             }

@@ -14,6 +14,7 @@ pub(crate) mod file;
 pub(crate) mod gone;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod key_copy;
 pub(crate) mod kubeadm;
 pub(crate) mod module;
 pub(crate) mod mount;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kubespray_resource::{Failure, Running, Token, Unit, UnitState};
 
 use super::{must, run};
-use crate::failure::{last_lines, of_output};
+use crate::failure::{last_lines, of_host, of_output};
 use crate::{Host, HostError, Spawn, View, tokens};
 
 /// What systemd says of a unit.
@@ -126,7 +126,13 @@ pub(crate) fn apply(host: &dyn Host, wish: &Unit, state: &UnitState) -> Result<(
 
 fn change(host: &dyn Host, verb: &str, unit: &str) -> Result<(), Failure> {
     let spawn = Spawn { timeout: START, ..Spawn::new(["systemctl", verb, "--", unit]) };
-    must(host, spawn).map(drop).map_err(|failure| with_evidence(host, unit, failure))
+    let Err(failure) = must(host, spawn) else { return Ok(()) };
+    let mut failure = with_evidence(host, unit, failure);
+    if let Some((what, hint)) = of_host(&failure.evidence.join("\n")) {
+        failure.message = format!("{}: {what}", failure.message);
+        failure.hints.insert(0, hint.to_owned());
+    }
+    Err(failure)
 }
 
 /// Adds what the journal and systemd have to say of a unit that does not do as it should.
@@ -137,12 +143,18 @@ pub(crate) fn with_evidence(host: &dyn Host, unit: &str, mut failure: Failure) -
     ];
     for argv in asks {
         match host.run(&Spawn { timeout: Duration::from_secs(10), ..Spawn::new(argv.iter().copied()) }) {
-            Ok(output) => failure.evidence.extend(last_lines(&output.stdout)),
+            Ok(output) => failure.evidence.extend(telling_lines(&output.stdout)),
             Err(HostError::Gone) => return HostError::Gone.into(),
             Err(_) => {}
         }
     }
     failure.hint(format!("look at `journalctl -u {unit}` on the host"))
+}
+
+/// The end of what a unit said, without what programs that log in JSON say of every start.
+fn telling_lines(text: &str) -> Vec<String> {
+    let lines = last_lines(text).into_iter();
+    lines.filter(|line| !(line.starts_with('{') && line.contains("\"level\":\"info\""))).collect()
 }
 
 /// Whether a unit is active, or what it is instead.

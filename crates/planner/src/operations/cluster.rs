@@ -44,7 +44,7 @@ pub fn cluster(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<
 }
 
 /// The way of one host: bootstrap, preinstall; container engine, downloads, images; etcd; node, control plane, join;
-/// network, applications; at last the resolvers that need the cluster's DNS.
+/// network, applications; at last the resolvers that need the cluster's DNS, and what nothing waits for.
 fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> {
     let mut chain = Chain::new(host);
     begin(&mut chain);
@@ -62,5 +62,6 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> 
         join::nodes(&mut chain);
         resolvers::wish(&mut chain, resolvers::Pass::Late);
     }
+    etcd::finish(&mut chain);
     chain
 }

@@ -4,10 +4,10 @@
 //! etcd, the host is wiped, and its node is deleted. A host that is gone for good is forgotten alike, without what only
 //! it could do. Who stays learns no more than it must ([`super::difference`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kubespray_resource::{
-    Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Step, StepId,
+    Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Rollout, Step, StepId,
 };
 use kubespray_spec::{ClusterSpec, HostSpec};
 
@@ -94,7 +94,11 @@ pub fn remove(
     facts.retain(|name, _| !leaving.hosts.contains(name));
     let with = Site { spec: site.spec, facts: &facts, live: &live };
     let without = Site { spec: after, facts: &facts, live: &live };
-    let others = difference(cluster(&without, manifests)?, &cluster(&with, manifests)?, |_| false);
+    let wanted = cluster(&without, manifests)?;
+    // Whoever leads now has what is done in the cluster's name from now on.
+    let leads =
+        if leaving.hosts.contains(site.leader()) { of_leader(&without, &wanted) } else { HashSet::new() };
+    let others = difference(wanted, &cluster(&with, manifests)?, |step| leads.contains(&step.id));
     let mut builder = Builder { wishes: others, refusals: Vec::new() };
     builder.build(site, &without, &gone, leaving);
     let Builder { mut wishes, refusals } = builder;
@@ -103,7 +107,20 @@ pub fn remove(
     }
     "remove-node".clone_into(&mut wishes.operation);
     wishes.lock_hosts = lock_hosts(after);
+    let turns = Rollout { hosts: vec![without.leader().to_owned()], max_unavailable: 1, canaries: 0 };
+    wishes.policy.rollouts.insert(COMPONENT.into(), turns);
     Ok(Removal { wishes, etcd: leave::tolerance(site, &gone) })
+}
+
+/// The steps that only the leader has: no other control plane has the like.
+fn of_leader(site: &Site<'_>, wishes: &Wishes) -> HashSet<StepId> {
+    let leader = site.leader();
+    let name = |step: &Step| step.id.as_str().split_once('/').map(|(_, name)| name.to_owned());
+    let planes = &site.spec.groups.control_plane;
+    let is_other = |step: &&Step| step.host != leader && planes.contains(&step.host);
+    let others: HashSet<Option<String>> = wishes.steps.iter().filter(is_other).map(name).collect();
+    let own = wishes.steps.iter().filter(|step| step.host == leader && !others.contains(&name(step)));
+    own.map(|step| step.id.clone()).collect()
 }
 
 /// What a cluster must not lose.
@@ -188,9 +205,7 @@ impl Builder {
             let mut chain = Chain::new(actor);
             leave::wish(&mut chain, gone);
             members = self.take(chain);
-            if let Some(first) = members.first_mut() {
-                first.gates.clone_from(&gates);
-            }
+            members.iter_mut().for_each(|step| step.gates.clone_from(&gates));
         }
         let left: Vec<StepId> = members.iter().map(|step| step.id.clone()).collect();
         let mut wiped: BTreeMap<&str, StepId> = BTreeMap::new();
@@ -202,9 +217,10 @@ impl Builder {
             let mut chain = Chain::new(host);
             reset::wish(&mut chain);
             let mut steps = self.take(chain);
-            if let Some(first) = steps.first_mut() {
-                first.gates.clone_from(&gates);
-                first.after.extend(left.clone());
+            // All of them: nothing is waited for by a step that has nothing to do.
+            for step in &mut steps {
+                step.gates.clone_from(&gates);
+                step.after.extend(left.clone());
             }
             wiped.extend(steps.last().map(|step| (host.spec.name.as_str(), step.id.clone())));
             // What the host was is no news to it.
@@ -262,10 +278,10 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
     };
     if settings.allow_ungraceful_removal {
         // Nobody waits for its pods: they are made anew elsewhere when its node is gone.
-        chain.add(format!("cordon-{}", host.name), drain.cordon(true)).disruption = Disruption::Drain;
+        takes_turn(chain.add(format!("cordon-{}", host.name), drain.cordon(true)));
         return;
     }
-    chain.add(format!("drain-{}", host.name), drain).disruption = Disruption::Drain;
+    takes_turn(chain.add(format!("drain-{}", host.name), drain));
     let check = Check {
         name: format!("no volume is attached to `{}`", host.node_name),
         probe: Probe::Cluster(Assertion::NoVolumes { kubeconfig, node: host.node_name.clone() }),
@@ -273,6 +289,12 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
         interval_ms: VOLUMES_INTERVAL_MS,
     };
     chain.add(format!("volumes-{}", host.name), check);
+}
+
+/// One host after the other is emptied, so that the others take their pods.
+fn takes_turn(step: &mut Step) {
+    step.disruption = Disruption::Drain;
+    step.rollout = Some(COMPONENT.into());
 }
 
 fn is_node(host: &HostSpec) -> bool {

@@ -36,7 +36,7 @@ pub fn absent(resource: &Resource) -> State {
         Resource::Archive(wish) => State::Archive(r::ArchiveState {
             stale: wish.members.iter().map(|member| member.path.clone()).collect(),
         }),
-        Resource::Command(_) => State::Command(r::CommandState { done: false }),
+        Resource::Command(_) => State::Command(r::CommandState { done: false, differs: Vec::new() }),
         Resource::Check(_) => {
             State::Check(r::CheckState { problem: Some("not there".into()), ..r::CheckState::default() })
         }
@@ -44,6 +44,9 @@ pub fn absent(resource: &Resource) -> State {
         Resource::Certificate(_) => State::Certificate(None),
         Resource::CertificateRequest(_) => State::CertificateRequest(r::OnDemandState),
         Resource::Signature(_) => State::Signature(r::OnDemandState),
+        Resource::KeyOffer(_) => State::KeyOffer(r::OnDemandState),
+        Resource::KeySealing(_) => State::KeySealing(r::OnDemandState),
+        Resource::KeyCopy(_) => State::KeyCopy(None),
         Resource::EtcdMember(_) => {
             State::EtcdMember(r::EtcdMemberState { members: Vec::new(), problem: Some("not there".into()) })
         }

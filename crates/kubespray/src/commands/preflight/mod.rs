@@ -4,12 +4,11 @@ mod matrix;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
 
 use ipnet::IpNet;
 use kubespray_diagnostics::{Diagnostic, Severity};
 use kubespray_interface::plural;
-use kubespray_planner::{ClockSample, HostSeen, best_clock, node_facts, preflight};
+use kubespray_planner::{HostSeen, node_facts, preflight};
 use kubespray_resource::Facts;
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_spec::checks::{self, node::check_node};
@@ -121,22 +120,16 @@ fn ask_facts(
                 continue;
             }
         };
-        let mut samples = Vec::new();
+        let clock = answered.clock();
         let mut found = None;
-        for (answer, took, at) in answered.answers {
+        for (answer, ..) in answered.answers {
             match answer {
-                Answer::Clock(host_ms) => {
-                    let answered_ms =
-                        at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64;
-                    let asked_ms = answered_ms.saturating_sub(took.as_millis() as u64);
-                    samples.push(ClockSample { asked_ms, answered_ms, host_ms });
-                }
                 Answer::Facts(facts) => found = Some(*facts),
-                Answer::Ok => {}
+                Answer::Ok | Answer::Clock(_) => {}
                 other => problems.push(fleet::unexpected(&host, &other)),
             }
         }
-        if let Some((mut facts, clock)) = found.zip(best_clock(&samples)) {
+        if let Some((mut facts, clock)) = found.zip(clock) {
             facts.clock_ms = clock.host_ms;
             let (asked_ms, round_trip_ms) = (clock.halfway_ms(), clock.round_trip_ms());
             known.insert(host, Known { facts, asked_ms, round_trip_ms });

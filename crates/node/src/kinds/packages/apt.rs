@@ -111,7 +111,7 @@ pub(super) fn apply(host: &dyn Host, wish: &Packages, work: &Work) -> Result<(),
                 unknown.evidence = failure.evidence;
                 unknown.hint("look at the sources in /etc/apt with `apt-cache policy PACKAGE`")
             } else {
-                failure
+                explained(failure, &format!("`{}` cannot be installed", packages.join(" ")))
             });
         }
     }
@@ -132,8 +132,57 @@ fn mark(host: &dyn Host, verb: &str, packages: &[String]) -> Result<(), Failure>
 
 /// Fetches the lists anew; a source that does not answer is an error, not an old list.
 fn update(host: &dyn Host, wish: &Packages) -> Result<(), Failure> {
-    must(host, get(wish, &["update", "-o", "APT::Update::Error-Mode=any"], &[]))?;
+    must(host, get(wish, &["update", "-o", "APT::Update::Error-Mode=any"], &[]))
+        .map_err(|failure| explained(failure, "lists of packages cannot be fetched"))?;
     Ok(tokens::clear(host, &wish.lists_token())?)
+}
+
+/// What apt says, in lower case, what it means, and what to do. The first that fits counts.
+const KNOWN: [(&[&str], &str, &str); 4] = [
+    (
+        &["could not get lock", "unable to lock", "unable to acquire the dpkg frontend lock"],
+        "another program holds the lock of apt",
+        "wait until it is done (`ps -C apt-get,dpkg,unattended-upgrade`), then go on",
+    ),
+    (
+        &["dpkg was interrupted"],
+        "dpkg was cut off before",
+        "run `dpkg --configure -a` on the host, then go on",
+    ),
+    (
+        &["unmet dependencies", "held broken packages", "unable to correct problems"],
+        "what they need cannot be installed",
+        "look at `apt-get install --simulate` and `apt-mark showhold` on the host",
+    ),
+    (
+        &[
+            "temporary failure resolving",
+            "could not resolve",
+            "could not connect",
+            "cannot initiate the connection",
+            "connection failed",
+            "connection timed out",
+            "failed to fetch",
+            "release file",
+        ],
+        "the source of packages cannot be reached, or does not have them",
+        "check the sources in /etc/apt, name resolution and the proxy of the host; `debian_repo` and `ubuntu_repo` name mirrors",
+    ),
+];
+
+/// A failure of apt in words that say what cannot be done and why; its own words are the evidence.
+fn explained(mut failure: Failure, what: &str) -> Failure {
+    let said = failure.evidence.join("\n").to_lowercase();
+    if failure.hints.is_empty()
+        && let Some((_, why, hint)) =
+            KNOWN.iter().find(|(words, ..)| words.iter().any(|words| said.contains(words)))
+    {
+        failure.message = format!("{what}: {why}");
+        failure = failure.hint(*hint);
+    } else {
+        failure.message = format!("{what}: {}", failure.message);
+    }
+    failure
 }
 
 fn install(wish: &Packages, packages: &[String]) -> Spawn {
@@ -173,4 +222,44 @@ fn is_unknown(output: &Output) -> bool {
         && ["Unable to locate package", "has no installation candidate", "was not found", "404  Not Found"]
             .iter()
             .any(|words| output.stderr.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_apt_says_is_told_in_words_with_advice() {
+        for (said, why, advice) in [
+            (
+                "E: Failed to fetch http://deb.debian.org/socat.deb  Temporary failure resolving 'deb.debian.org'",
+                "cannot be reached",
+                "/etc/apt",
+            ),
+            (
+                "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1",
+                "the lock",
+                "wait",
+            ),
+            (
+                "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'",
+                "cut off",
+                "dpkg --configure -a",
+            ),
+            (
+                " x : Depends: y but it is not installable\nE: Unable to correct problems, you have held broken packages.",
+                "what they need",
+                "showhold",
+            ),
+            ("dpkg: error: /var: No space left on device", "a disk is full", "`df -h`"),
+        ] {
+            let output = Output { status: Some(100), stdout: String::new(), stderr: said.into() };
+            let failure = of_output(&["apt-get".to_owned(), "install".to_owned()], &output);
+            let failure = explained(failure, "`socat` cannot be installed");
+            assert!(failure.message.starts_with("`socat` cannot be installed: "), "{failure:?}");
+            assert!(failure.message.contains(why), "{failure:?}");
+            assert!(matches!(&failure.hints[..], [hint] if hint.contains(advice)), "{failure:?}");
+            assert_eq!(failure.evidence.join("\n"), said);
+        }
+    }
 }

@@ -222,7 +222,12 @@ fn changed(chain: &mut Chain<'_>) {
     let socket = &host.settings().engine.cri_socket;
     let crictl = format!("{}/crictl --runtime-endpoint {socket}", kubernetes.bin_dir);
     let script = manifests_script(&host, &crictl);
-    takes_turns(chain.add("manifests", command(&script, vec![Guard::Pending(manifests_token())])));
+    let mut guards = vec![Guard::Pending(manifests_token())];
+    // Patches of users change flags in ways that only kubeadm knows.
+    if host.settings().kubeadm.kubeadm_patches.is_empty() {
+        guards.push(Guard::Flags(flags::of_manifests(&host)));
+    }
+    takes_turns(chain.add("manifests", command(&script, guards)));
     for pod in ["kube-apiserver", "kube-scheduler"] {
         let script = format!(
             "for pod in $({crictl} pods --namespace kube-system --name '^{pod}-' --quiet); do \

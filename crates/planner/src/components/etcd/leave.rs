@@ -1,10 +1,12 @@
 //! Members that leave their cluster for good (`remove_node`; spec OPS-093, OPS-100).
 
-use kubespray_resource::{EtcdChange, EtcdExpected, EtcdHealth, EtcdMember, EtcdQuorum, EtcdSeen};
+use kubespray_resource::{
+    Disruption, EtcdChange, EtcdExpected, EtcdHealth, EtcdMember, EtcdQuorum, EtcdSeen,
+};
 use kubespray_spec::HostSpec;
 
 use super::cluster::{Cluster, Kind};
-use super::{Problem, Whole};
+use super::{Problem, ROLLOUT, Whole};
 use crate::components::{Chain, Site};
 
 /// How long a removal and the cluster behind it may take, in seconds.
@@ -108,7 +110,9 @@ fn try_wish(chain: &mut Chain<'_>, leaving: &[&HostSpec]) -> Result<(), Problem>
                 present: false,
                 timeout_s: TIMEOUT_S,
             };
-            chain.add(cluster.kind.step(&format!("without-{}", of.name)), member);
+            let step = chain.add(cluster.kind.step(&format!("without-{}", of.name)), member);
+            step.disruption = Disruption::Quorum;
+            step.rollout = Some(ROLLOUT.into());
             let own = cluster.member(&host.spec.name).map(|member| member.name.clone());
             let health = EtcdHealth {
                 client,
@@ -118,7 +122,8 @@ fn try_wish(chain: &mut Chain<'_>, leaving: &[&HostSpec]) -> Result<(), Problem>
                 timeout_s: TIMEOUT_S,
                 interval_ms: INTERVAL_MS,
             };
-            chain.add(cluster.kind.step(&format!("well-without-{}", of.name)), health);
+            let step = chain.add(cluster.kind.step(&format!("well-without-{}", of.name)), health);
+            step.rollout = Some(ROLLOUT.into());
         }
     }
     Ok(())

@@ -154,6 +154,15 @@ fn try_wish(chain: &mut Chain<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What nothing else waits for: the last steps of a host. What cannot be planned was told by [`wish`].
+pub(crate) fn finish(chain: &mut Chain<'_>) {
+    if takes_part(&chain.host)
+        && let Ok(Whole { pki: Some(pki), .. }) = Whole::of(chain.host.site)
+    {
+        pki::copy(chain, &pki);
+    }
+}
+
 /// ETCD-006: systems whose images bring the users.
 fn has_own_users(host: &Host<'_>) -> bool {
     host.is_image_based() || host.is_os("clear-linux-os")

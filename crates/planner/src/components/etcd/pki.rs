@@ -1,7 +1,8 @@
 //! The certificates of etcd (ETCD-021 to ETCD-045).
 //!
-//! Keys are made where they are used and stay there: no host holds those of others, and only one holds the
-//! authority's (ETCD-034, ETCD-142). A certificate is renewed for a reason, not in every run (ETCD-033). etcd and its
+//! Keys are made where they are used and stay there: no host holds those of others. Only the authority's is copied, to
+//! all hosts of the group `etcd`: without it nobody could ever be let in again when its holder is lost (ETCD-034,
+//! ETCD-142). A certificate is renewed for a reason, not in every run (ETCD-033). etcd and its
 //! clients read certificates again with every connection, so nothing restarts for a new one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,8 @@ use std::net::IpAddr;
 
 use kubespray_resource::{
     AlternativeName, Authority, Certificate, CertificateRequest, Command, Content, Directory, File, Guard,
-    KeyAlgorithm, KeyFile, Link, Mode, Owner, Signature, StepId, Subject, Token, Usage,
+    KeyAlgorithm, KeyCopy, KeyFile, KeyOffer, KeySealing, Link, Mode, Owner, Signature, StepId, Subject,
+    Token, Usage,
 };
 use kubespray_spec::HostSpec;
 use kubespray_spec::choices::CertManagement;
@@ -121,6 +123,11 @@ impl<'a> Pki<'a> {
     fn is_holder(&self, host: &HostSpec) -> bool {
         host.name == self.holder
     }
+
+    /// Whether a host is given a copy of the authority's key.
+    fn copies_to(&self, host: &HostSpec) -> bool {
+        host.roles.etcd && !self.is_holder(host)
+    }
 }
 
 /// The host that has the authority's key, or shall make it. A new authority where a cluster uses another one would
@@ -210,7 +217,7 @@ pub(super) fn wish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) 
             certificate_path: ca,
             certificate_mode: mode,
             certificate_owner: owner,
-            key: pki.key(format!("{folder}/ca-key.pem"), Mode::PRIVATE, Owner::root()),
+            key: pki.key(authority_key(&host), Mode::PRIVATE, Owner::root()),
             subject: Subject::named("etcd-ca"),
             days: pki.days,
         };
@@ -221,6 +228,10 @@ pub(super) fn wish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) 
     }
     for purpose in Use::of(host.spec) {
         certificate(chain, pki, purpose);
+    }
+    // Early, so that the holder never waits for it.
+    if pki.copies_to(host.spec) {
+        chain.add("offer-authority-key", KeyOffer { path: authority_key(&host) });
     }
     if pki.is_holder(host.spec) {
         sign_others(chain, pki, |other| is_urgent(pki, cluster, other));
@@ -245,7 +256,44 @@ pub(super) fn finish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>
     if pki.is_holder(chain.host.spec) {
         chain.begin("etcd", COMPONENT);
         sign_others(chain, pki, |other| !is_urgent(pki, cluster, other));
+        seal_for_others(chain, pki);
     }
+}
+
+/// The key of etcd's authority on a host.
+fn authority_key(host: &Host<'_>) -> String {
+    format!("{}/ca-key.pem", host.settings().etcd.etcd_cert_dir)
+}
+
+fn sealing_name(host: &HostSpec) -> String {
+    format!("seal-authority-key-{}", host.name)
+}
+
+fn seal_for_others(chain: &mut Chain<'_>, pki: &Pki<'_>) {
+    let holder = chain.host;
+    for other in holder.site.hosts().filter(|other| pki.copies_to(other.spec)) {
+        let offer = StepId(format!("{}/{COMPONENT}/offer-authority-key", other.spec.name));
+        let (key_path, copy_path) = (authority_key(&holder), authority_key(&other));
+        let sealing = KeySealing { key_path, offer: Content::Output(offer), copy_path };
+        chain.add(sealing_name(other.spec), sealing);
+    }
+}
+
+/// The copy of the authority's key. A host that has none works as well as the others, so nothing may wait for it.
+pub(super) fn copy(chain: &mut Chain<'_>, pki: &Pki<'_>) {
+    let host = chain.host;
+    if !pki.copies_to(host.spec) {
+        return;
+    }
+    chain.begin("etcd", COMPONENT);
+    let copy = KeyCopy {
+        path: authority_key(&host),
+        mode: Mode::PRIVATE,
+        owner: Owner::root(),
+        from: Content::Output(StepId(format!("{}/{COMPONENT}/{}", pki.holder, sealing_name(host.spec)))),
+        authority: pki.authority(),
+    };
+    chain.add("authority-key", copy);
 }
 
 fn sign_others(chain: &mut Chain<'_>, pki: &Pki<'_>, is_wanted: impl Fn(&HostSpec) -> bool) {
@@ -273,10 +321,10 @@ fn signature_name(host: &HostSpec, purpose: Use) -> String {
 }
 
 fn sign(chain: &mut Chain<'_>, pki: &Pki<'_>, purpose: Use, of: &Host<'_>) {
-    let folder = &chain.host.settings().etcd.etcd_cert_dir;
+    let holder = chain.host;
     let signature = Signature {
-        ca_certificate_path: format!("{folder}/ca.pem"),
-        ca_key_path: format!("{folder}/ca-key.pem"),
+        ca_certificate_path: format!("{}/ca.pem", holder.settings().etcd.etcd_cert_dir),
+        ca_key_path: authority_key(&holder),
         request: Content::Output(StepId(format!("{}/{COMPONENT}/request-{}", of.spec.name, purpose.name()))),
         subject: subject(of.spec, purpose),
         names: pki.names.clone(),

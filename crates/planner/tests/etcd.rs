@@ -521,6 +521,7 @@ fn what_is_there_is_learned_from_its_hosts() {
             }
             Ok(State::EtcdHealth(EtcdHealthState { wanted: true, members, problem: None }))
         }
+        Resource::Kubeadm(_) | Resource::Check(_) => Err(Failure::of_host("no program")),
         Resource::Nodes(_) => Ok(State::Nodes(NodesState::Unknown("nobody answers".into()))),
         other => panic!("{other:?}"),
     };

@@ -114,6 +114,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray reset -i inventory/mycluster/hosts.yaml\n  kubespray reset -i hosts.yaml --yes --cluster-id 5f70…\n  kubespray reset -i hosts.yaml --dead node3"
     )]
     Reset(operations::Reset),
+    /// Bring a cluster to another version of Kubernetes, one node at a time
+    ///
+    /// All files and images first, then etcd, all API servers, kube-proxy, and behind these the nodes: each is
+    /// cordoned, drained, changed, seen to be ready in the new version and given back.
+    #[command(alias = "upgrade")]
+    UpgradeCluster(operations::UpgradeCluster),
     /// Find out whether a cluster works; changes nothing
     ///
     /// Asks every host and the API servers for everything that must be true of the cluster of the inventory: etcd,
@@ -562,6 +568,7 @@ impl Arguments {
             Command::RemoveNode(c) => c.operation.common.output.clone(),
             Command::Cluster(c) | Command::Scale(c) => c.operation.common.output.clone(),
             Command::Reset(c) => c.operation.common.output.clone(),
+            Command::UpgradeCluster(c) => c.of.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
             Command::Status(c) => c.common.output.clone(),
@@ -573,6 +580,7 @@ impl Arguments {
                 }
                 operations::PlanOf::RemoveNode(c) => c.operation.common.output.clone(),
                 operations::PlanOf::Reset(c) => c.operation.common.output.clone(),
+                operations::PlanOf::UpgradeCluster(c) => c.of.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),

@@ -21,6 +21,7 @@ mod reset;
 mod resources;
 mod runs;
 mod status;
+mod upgrade_cluster;
 mod validate;
 mod vars;
 mod verify;
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::RemoveNode(options) => remove_node::run(options, printer),
         Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
         Command::Reset(options) => reset::run(options, printer),
+        Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
         Command::Status(options) => status::run(options, printer),

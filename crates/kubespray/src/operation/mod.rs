@@ -13,6 +13,7 @@ mod intent;
 mod kubeconfig;
 mod learn;
 mod look;
+mod questions;
 mod remove;
 mod rendered;
 mod reset;
@@ -22,6 +23,7 @@ mod simulated;
 mod sinks;
 mod status;
 mod stored;
+mod upgrade;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
-use kubespray_planner::{PlanError, Seen, Selection, Wishes, lint, select};
+use kubespray_planner::{BlockedPod, PlanError, Seen, Selection, Wishes, blocked_pods, lint, select};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
@@ -53,6 +55,7 @@ pub(crate) use simulated::{
 pub(crate) use sinks::history_path;
 pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use upgrade::{Upgrade, refuse_blocked};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 
 use asked::Connected;
@@ -158,6 +161,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) secrets: Secrets,
     pub(crate) reach: Reach,
+    /// Pods that have to move and that something holds now.
+    pub(crate) blocked: Vec<BlockedPod>,
 }
 
 impl Wanted {
@@ -166,7 +171,8 @@ impl Wanted {
         let Self { reach, wishes, secrets, .. } = self;
         let seen = look(&reach, &wishes, &secrets)?;
         let plan = make_plan(wishes, &seen, &secrets)?;
-        Ok(Planned { plan, secrets, reach })
+        let blocked = blocked_pods(&plan, &seen);
+        Ok(Planned { plan, secrets, reach, blocked })
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::rules::{gates, lock_hosts, members_before_control_planes, policy, wait_for_dns};
+use super::upgrade_checks::refuse_other_version;
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, equip, etcd, helm, join, kubelet,
@@ -15,6 +16,10 @@ use crate::components::{
 /// the documents that users bring as their own network plugin: the names in `custom_cni_manifests` with the texts that
 /// they stand for.
 pub fn cluster(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<Wishes, Vec<PlanningError>> {
+    let refused = refuse_other_version(site);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
     let (mut steps, mut refusals) = (Vec::new(), Vec::new());
     for host in site.hosts() {
         let (own, refused) = chain(host, manifests).finish();
@@ -51,6 +56,7 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> 
         load_balancer::wish(&mut chain);
         kubelet::wish(&mut chain);
         control_plane::wish(&mut chain);
+        control_plane::kube_proxy(&mut chain);
         join::wish(&mut chain);
         helm::wish(&mut chain);
         apps::wish(&mut chain, manifests);

@@ -11,6 +11,8 @@ mod reset;
 mod rules;
 mod scale;
 mod status;
+mod upgrade;
+mod upgrade_checks;
 mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
@@ -23,4 +25,6 @@ pub use status::{
     MemberStatus, Remark, SOON_DAYS, STATUS_SCHEMA_VERSION, Status, StatusSeen, Versions, status,
     status_questions,
 };
+pub use upgrade::{UpgradeOptions, upgrade};
+pub use upgrade_checks::refuse_other_version;
 pub use verify::{clocks_apart, verify};

@@ -373,6 +373,7 @@ impl Resource {
             }
             Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
             Self::EtcdHealth(health) => health.when.clone(),
+            Self::Gone(gone) => gone.is_made_by_clusters().then(Gone::runs_on),
             _ => None,
         }
     }

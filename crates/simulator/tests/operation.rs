@@ -17,9 +17,9 @@ mod operations;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::Wishes;
-use kubespray_resource::{Command, Disruption, Drain, NodeState, Plan, Resource, Secrets, Step};
-use kubespray_simulator::{Fault, Random, Sample, World};
+use kubespray_planner::{Wishes, plan};
+use kubespray_resource::{Check, Command, Disruption, Drain, NodeState, Probe, Resource, Secrets, Step};
+use kubespray_simulator::{Fault, World};
 use operations::*;
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use kubespray_resource::Event;
 use kubespray_resource::wire::{Answer, Reply, Request};
+use kubespray_resource::{Event, StepId};
 use kubespray_transport::{Connection, ConnectionEvent, Target, Transport};
 
 use crate::words::{Input, Output, Report};
@@ -16,10 +16,12 @@ use crate::{Files, Run};
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// What the operator wants of a run under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// End what is under way and stop.
     Stop,
+    /// Yes to a step that waits for it.
+    Confirm(StepId),
 }
 
 enum Came {
@@ -139,6 +141,7 @@ impl Driver<'_> {
         let left = self.wake.map(|ms| Duration::from_millis(ms.saturating_sub(clock.now_ms())));
         let input = match inbox.recv_timeout(left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)) {
             Ok(Came::Signal(Signal::Stop)) => Some(Input::Stop),
+            Ok(Came::Signal(Signal::Confirm(step))) => Some(Input::Confirm { step }),
             Ok(Came::Connection(number, host, event)) => {
                 let is_ours = self.connections.get(&host).is_some_and(|(ours, _)| *ours == number);
                 if is_ours { self.input(host, event) } else { None }

@@ -188,6 +188,7 @@ impl Run {
             }
             Input::Tick => {}
             Input::Stop => self.stop(),
+            Input::Confirm { step } => self.confirm(&step),
         }
         self.ring();
         self.settle();
@@ -233,7 +234,9 @@ impl Run {
         while let Some((at, host)) = self.timers.first().copied().filter(|(at, _)| *at <= self.now) {
             self.timers.remove(&(at, host));
             let row = &mut self.table.hosts[host];
-            if row.retry_at == Some(at) {
+            if let Some((step, _)) = row.held.filter(|(_, until)| *until == Some(at)) {
+                self.release_held(host, step);
+            } else if row.retry_at == Some(at) {
                 row.retry_at = None;
                 if !self.winding_down {
                     self.send(host, Ask::GoOn, Asked::Other);
@@ -416,6 +419,7 @@ impl Run {
             recap,
             failures: std::mem::take(&mut self.failures),
             locked,
+            cordoned: self.cordoned(),
             go_on,
         };
         self.out.push(Output::Finished(Box::new(report)));
@@ -449,7 +453,7 @@ impl Run {
 fn is_busy(row: &HostRow, ending: bool, unlocks: bool) -> bool {
     let is_asked = row.asked.values().any(|asked| *asked != Asked::Other);
     match row.link {
-        Link::Up => is_asked || (!ending && row.retry_at.is_some()),
+        Link::Up => is_asked || (!ending && (row.retry_at.is_some() || row.held.is_some())),
         // A lock host without work is not waited for.
         Link::Queued | Link::Connecting | Link::Waiting(_) => {
             !ending && row.finished < row.stop || unlocks && row.may_hold

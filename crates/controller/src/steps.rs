@@ -1,7 +1,7 @@
 //! Sending steps, and what follows from their ends.
 
 use kubespray_resource::wire::{Apply, Ask};
-use kubespray_resource::{ErrorClass, EventKind, Failure, Outcome, OutcomeKind, StepId};
+use kubespray_resource::{ErrorClass, EventKind, Failure, Hold, Outcome, OutcomeKind, Resource, StepId};
 
 use crate::run::{Phase, Run};
 use crate::table::{Asked, At, Link, Lock};
@@ -55,7 +55,7 @@ impl Run {
             if !is_ready || step.turns.is_some_and(|turns| !self.enter(turns, host, in_flight)) {
                 break;
             }
-            if !self.apply(host, at) {
+            if self.is_held(host, at) || !self.apply(host, at) {
                 break;
             }
             self.table.hosts[host].cursor += 1;
@@ -66,6 +66,69 @@ impl Run {
         if is_over && row.lock == Lock::None && row.link != Link::Off {
             self.close(host);
         }
+    }
+
+    /// Whether a step has to wait for time or for somebody; from now on where it did not yet. All before it must be done.
+    fn is_held(&mut self, host: usize, at: usize) -> bool {
+        if self.table.steps[at].is_released {
+            return false;
+        }
+        let Some(hold) = self.plan.steps[at].step.hold.clone() else { return false };
+        let row = &self.table.hosts[host];
+        if row.in_flight > 0 || row.held.is_some_and(|(held, _)| held == at) {
+            return true;
+        }
+        let until = match hold {
+            Hold::Pause(seconds) => Some(self.now.saturating_add(seconds.saturating_mul(1_000))),
+            Hold::Confirm(_) => None,
+        };
+        self.table.hosts[host].held = Some((at, until));
+        if let Some(until) = until {
+            self.set_timer(until, host);
+        }
+        let step = &self.plan.steps[at].step;
+        let (step, host) = (step.id.clone(), step.host.clone());
+        self.tell(EventKind::Held { step, host, hold });
+        true
+    }
+
+    pub(crate) fn release_held(&mut self, host: usize, at: usize) {
+        self.table.hosts[host].held = None;
+        self.table.steps[at].is_released = true;
+        self.dirty.insert(host);
+    }
+
+    /// Somebody says yes to a step.
+    pub(crate) fn confirm(&mut self, step: &StepId) {
+        let Some(at) = self.table.step_index.get(step).copied() else { return };
+        let host = self.table.steps[at].host;
+        if self.table.hosts[host].held == Some((at, None)) {
+            self.release_held(host, at);
+        }
+    }
+
+    /// Hosts whose node was taken out of service and is not given back.
+    pub(crate) fn cordoned(&self) -> Vec<String> {
+        let is = |at: &usize, state: At| self.table.steps[*at].at == state;
+        let is_begun = |at: &usize| self.table.steps[*at].since_ms > 0;
+        let hosts = self.table.hosts.iter().filter(|row| {
+            let resource = |at: &usize| &self.plan.steps[*at].step.resource;
+            let taken = row.chain.iter().any(|at| match resource(at) {
+                Resource::Drain(drain) if is(at, At::Failed) => !drain.uncordon_on_failure,
+                Resource::Drain(_) => is(at, At::Done) || is_begun(at),
+                Resource::NodeState(state) => {
+                    state.unschedulable == Some(true) && (is(at, At::Done) || is_begun(at))
+                }
+                _ => false,
+            });
+            let is_owed = row.chain.iter().any(|at| {
+                let gives_back =
+                    matches!(resource(at), Resource::NodeState(state) if state.unschedulable == Some(false));
+                gives_back && self.table.steps[*at].active && !is(at, At::Done)
+            });
+            taken && is_owed
+        });
+        hosts.map(|row| row.name.clone()).collect()
     }
 
     fn enter(&mut self, turns: usize, host: usize, in_flight: usize) -> bool {
@@ -286,6 +349,7 @@ impl Run {
         }
         row.failed = true;
         row.retry_at = None;
+        row.held = None;
         let name = row.name.clone();
         if !matches!(row.lock, Lock::None | Lock::Taken | Lock::Storing | Lock::Stored | Lock::Refused(_)) {
             row.lock = Lock::Lost;

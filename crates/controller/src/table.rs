@@ -41,6 +41,8 @@ pub(crate) struct StepRow {
     pub(crate) turns: Option<usize>,
     pub(crate) attempts: u32,
     pub(crate) since_ms: u64,
+    /// Nothing has to be waited for before it, or it was.
+    pub(crate) is_released: bool,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,8 @@ pub(crate) struct HostRow {
     /// How many steps the helper has.
     pub(crate) in_flight: usize,
     pub(crate) retry_at: Option<u64>,
+    /// The step that is held, and until when; somebody releases it where no time is set.
+    pub(crate) held: Option<(usize, Option<u64>)>,
     pub(crate) boot_id: Option<String>,
     pub(crate) away_since: Option<u64>,
     /// What the last try to reach it gave, while it is away.
@@ -181,6 +185,7 @@ impl Table {
             asked: BTreeMap::new(),
             in_flight: 0,
             retry_at: None,
+            held: None,
             boot_id: None,
             away_since: None,
             away_why: String::new(),
@@ -220,6 +225,7 @@ impl Table {
                 turns: None,
                 attempts: 0,
                 since_ms: 0,
+                is_released: step.hold.is_none(),
             });
             row.chain.push(at);
             row.stop = row.chain.len();

@@ -34,6 +34,11 @@ pub enum Input {
     Tick,
     /// The operator wants to stop.
     Stop,
+    /// Somebody says yes to a step that is held for that.
+    Confirm {
+        /// The step.
+        step: StepId,
+    },
 }
 
 /// Something that a run wants done.
@@ -195,6 +200,9 @@ pub struct Report {
     pub failures: Vec<HostFailure>,
     /// Lock hosts that may still hold the lock of this run, because they did not answer at the end.
     pub locked: Vec<String>,
+    /// Hosts whose nodes take no pods because this run, or one before, cordoned them and did not give them back.
+    #[serde(default)]
+    pub cordoned: Vec<String>,
     /// The command that goes on; nothing where there is nothing left to do.
     pub go_on: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kubespray_resource::{Event, EventKind, OutcomeKind, StepId};
+use kubespray_resource::{Event, EventKind, Hold, OutcomeKind, StepId};
 
 use crate::amount::{duration, plural};
 
@@ -61,6 +61,12 @@ fn line(event: &Event) -> Option<String> {
         EventKind::StepSkipped { host, step, why } => {
             format!("{host}: left out {} and what follows: {why}", name_on(step, host))
         }
+        EventKind::Held { host, hold, .. } => match hold {
+            Hold::Pause(seconds) => {
+                format!("{host}: waiting for {}", duration(seconds.saturating_mul(1_000)))
+            }
+            Hold::Confirm(question) => format!("{host}: {question}? Enter goes on, `no` stops the run"),
+        },
         EventKind::GateOpened { gate } => format!("gate open: {gate}"),
         EventKind::Stopping => "stopping: what is under way is finished first".to_owned(),
         EventKind::HostUp { .. }

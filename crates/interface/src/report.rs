@@ -40,6 +40,14 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
             list(&hosts, HOSTS_NAMED)
         );
     }
+    if !report.cordoned.is_empty() {
+        let hosts: Vec<&str> = report.cordoned.iter().map(String::as_str).collect();
+        let _ = writeln!(
+            out,
+            "cordoned by us and not given back: {}; going on finishes them and lets them take pods again",
+            hosts.join(", ")
+        );
+    }
     match go_on {
         Some(command) => {
             let _ = writeln!(out, "to go on: {command}");
@@ -158,6 +166,7 @@ mod tests {
             slowest: vec![SlowStep { step: "a/x".into(), host: "a".into(), took_ms: 61_000 }],
             failures: vec![HostFailure { host: "b".into(), step: Some("b/x/unit".into()), failure }],
             locked: vec!["b".into()],
+            cordoned: vec!["b".into()],
             go_on: None,
         };
         insta::assert_snapshot!(report_text(&report, Some("kubespray runs resume r1 -i hosts.yaml")));
@@ -177,6 +186,7 @@ mod tests {
             slowest: Vec::new(),
             failures: vec![failed("a", Some("x/y")), failed("b", None), failed("c", Some("x/y"))],
             locked: Vec::new(),
+            cordoned: Vec::new(),
             go_on: None,
         };
         let text = report_text(&report, None);

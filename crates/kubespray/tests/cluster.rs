@@ -57,7 +57,7 @@ fn lab_a_cluster_is_made_once() {
     assert_eq!(keys.collect::<BTreeSet<_>>().len(), 1);
     for host in lab.hosts() {
         let found = sh(&lab, &host.name, "stat --format '%a %U' /etc/ssl/etcd/ssl/ca-key.pem*");
-        assert_eq!(found, "600 root\n", "{}", host.name);
+        assert_eq!(found, "600 root", "{}", host.name);
     }
 
     let began = Instant::now();

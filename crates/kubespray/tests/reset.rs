@@ -17,13 +17,13 @@ use support::site::Programs;
 use support::{Run, command, ended, has, kubespray, left_out, sh, site, start};
 
 /// What is on a host, a line for each thing. Left out is what changes by itself and what programs of the system write
-/// about what was done: logs and caches, what systemd and packages keep (timers, old copies of lists), the copies that
-/// `useradd` makes of what it changes, and numbers of things that the kernel gives anew.
+/// about what was done: logs and caches, the mode that containerd gives to the disk which the lab mounts for it, what
+/// systemd and packages keep (timers, old copies of lists), and the copies that `useradd` makes of what it changes.
 const PORTRAIT: &str = r#"
 set -e
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /var/log \
     -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/sudo \
-    -o -path '/etc/*-' -o -path /etc/.pwd.lock -o -path /etc/ld.so.cache -o -path '/home/*/.*' \) -prune -o \
+    -o -path /var/lib/containerd -o -path '/etc/*-' -o -path /etc/.pwd.lock -o -path /etc/ld.so.cache -o -path '/home/*/.*' \) -prune -o \
     -printf 'path %p %y %M %u:%g %l\n'
 find /etc /root /usr/local /opt /var/backups /srv -xdev -type f ! -path '/etc/*-' ! -path /etc/ld.so.cache \
     -exec sha256sum {} + | sed 's/^/digest /'
@@ -52,7 +52,7 @@ iptables -A INPUT -m comment --comment 'KUBE-like words of somebody' -j FOREIGN
 nft add table inet foreign
 nft 'add chain inet foreign input { type filter hook input priority 10; }'
 nft add rule inet foreign input tcp dport 7 counter drop
-ip link add foreign0 type dummy
+ip link add foreign0 type bridge
 ip route add 192.0.2.0/24 dev lo
 mkdir -p /etc/nginx/conf.d /var/backups /srv/data
 echo mine > /etc/nginx/conf.d/mine.conf

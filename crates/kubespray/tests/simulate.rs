@@ -175,3 +175,28 @@ fn a_cluster_that_has_all_its_hosts_is_not_scaled() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("nothing had to be changed"), "{out}");
 }
+
+#[test]
+fn an_imagined_cluster_is_upgraded() {
+    let folder = cluster_site();
+    let before = "before: {vars: {kube_version: 1.35.4}}\n";
+    std::fs::write(folder.path().join("before.yaml"), before).unwrap();
+    let to = ["--simulate=before.yaml", "-e", "kube_version=1.36.2"];
+    let changes = changes(folder.path(), &[&["plan", "upgrade"], &to[..]].concat());
+    assert_eq!(changes.keys().collect::<Vec<_>>(), ["a", "b", "c", "w"]);
+    // By a member that does not lead.
+    let snapshot = "etcd/snapshot-before-upgrade".to_owned();
+    assert_eq!(changes.values().filter(|steps| steps.contains(&snapshot)).count(), 1, "{changes:?}");
+    for host in ["a", "b", "c"] {
+        assert!(changes[host].contains(&"control-plane/upgrade".to_owned()), "{changes:?}");
+    }
+    let (code, out, err) = kubespray(folder.path(), &[&["upgrade-cluster"], &to[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("done: 4 hosts changed"), "{out}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+    let far = ["upgrade-cluster", "--simulate=before.yaml", "-e", "kube_version=1.34.1"];
+    let (code, _, err) = kubespray(folder.path(), &far);
+    assert!(code == 1 && err.contains("Kubernetes cannot go back"), "{code} {err}");
+    let (code, _, err) = kubespray(folder.path(), &["upgrade-cluster", "--max-unavailable", "half"]);
+    assert!(code == 2 && err.contains("it is a number such as `2`"), "{code} {err}");
+}

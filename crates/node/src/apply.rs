@@ -1,7 +1,7 @@
 //! Making a host as wished: observe, compare, act, observe and compare again.
 
 use kubespray_resource::{
-    CompareError, Comparison, Failure, ImageState, KubeadmAction, Outcome, Resource, Secrets, State,
+    CompareError, Comparison, Failure, Gone, ImageState, KubeadmAction, Outcome, Resource, Secrets, State,
 };
 
 use crate::failure::{impossible, missing_secret};
@@ -53,6 +53,8 @@ pub fn apply(
 fn is_proved(resource: &Resource) -> bool {
     match resource {
         Resource::Check(_) | Resource::Command(_) | Resource::EtcdHealth(_) => true,
+        // Pods that cannot be ended in order are left to their processes' end.
+        Resource::Gone(Gone::Pods { .. }) => true,
         Resource::Kubeadm(wish) => matches!(wish.action, KubeadmAction::Phase { .. }),
         _ => false,
     }

@@ -19,6 +19,7 @@ mod paths;
 mod runs;
 mod serve;
 mod session;
+mod status;
 mod supply;
 mod takeover;
 mod tokens;

@@ -11,7 +11,7 @@ use crate::failure::is_gone;
 use crate::matrix;
 use crate::paths::BASE;
 use crate::takeover::Takeover;
-use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, tokens};
+use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, runs, status, tokens};
 
 /// More would only fill the disk that is measured.
 const MOST_SYNCS: u32 = 10_000;
@@ -144,6 +144,15 @@ impl Session {
             Ask::Resolve { names } => Answer::Resolved(matrix::resolve(host, &names)?),
             Ask::Clock => Answer::Clock(host.now_ms()),
             Ask::Fsync { path, count } => Answer::Synced(sync_times(host, &path, count)?),
+            Ask::CertificateEnds { files } => {
+                Answer::CertificateEnds(status::certificate_ends(host, &files)?)
+            }
+            Ask::ApiServer { kubeconfig, server } => {
+                Answer::ApiServer(status::api_server(host, &kubeconfig, &server)?)
+            }
+            Ask::Kubernetes { kubeconfig, server } => {
+                Answer::Kubernetes(Box::new(status::kubernetes(host, &kubeconfig, &server)?))
+            }
             Ask::Clean => {
                 clean(host)?;
                 self.journalled.clear();

@@ -442,6 +442,22 @@ fn a_command_runs_until_its_guard_says_that_it_is_done() {
 }
 
 #[test]
+fn a_command_runs_again_where_flags_were_changed_by_hand() {
+    let world = World::new();
+    let flags = ManifestFlags { set: ["a=1".to_owned()].into(), ..ManifestFlags::default() };
+    let flags = Guard::Flags([("/m/pod.yaml".to_owned(), flags)].into());
+    let wish = || command(&["tool", "say", "made"], vec![Guard::Pending("reload:x".into()), flags.clone()]);
+    world.put("/m/pod.yaml", "    - --a=1\n");
+    assert_eq!(world.apply(wish()).unwrap(), Outcome::unchanged());
+    world.put("/m/pod.yaml", "    - --a=2\n");
+    // Whoever makes the manifest knows its flags best: that they still differ is no failure.
+    let changes = world.apply(wish()).unwrap().changes;
+    let told: Vec<_> =
+        changes.iter().map(|one| (one.what.as_str(), one.from.as_deref(), one.to.as_deref())).collect();
+    assert_eq!(told, [("--a in pod.yaml", Some("2"), Some("1"))]);
+}
+
+#[test]
 fn a_command_that_fails_or_hangs_says_so() {
     let world = World::new();
     let guard = || vec![Guard::Creates("/tmp/never".into())];

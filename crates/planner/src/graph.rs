@@ -13,9 +13,10 @@ pub(crate) enum Edges {
     Certain,
 }
 
-/// The steps of a plan by number, with those that each waits for.
+/// The steps of a plan by number, then its gates, with those that each waits for. A gate is a place of its own: all
+/// steps of all hosts may wait for one that all hosts open.
 pub(crate) struct Graph {
-    /// Indexes of the steps that must be done before.
+    /// Indexes of the steps and gates that must be done before.
     pub(crate) before: Vec<Vec<usize>>,
 }
 
@@ -25,25 +26,30 @@ impl Graph {
     pub(crate) fn of(plan: &Plan, edges: Edges) -> Self {
         let index: HashMap<StepId, usize> =
             plan.steps.iter().enumerate().map(|(at, planned)| (planned.step.id.clone(), at)).collect();
+        let gates: HashMap<&str, usize> =
+            plan.gates.keys().enumerate().map(|(at, name)| (name.as_str(), plan.steps.len() + at)).collect();
         let mut last: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut before = Vec::with_capacity(plan.steps.len());
+        let mut before = Vec::with_capacity(plan.steps.len() + plan.gates.len());
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
             let mut waits: Vec<usize> = last.insert(&step.host, at).into_iter().collect();
-            let gates = step.gates.iter().filter_map(|gate| plan.gates.get(gate));
-            let gates = gates
-                .filter(|gate| edges == Edges::Possible || gate.needs == Needs::All || gate.steps.len() == 1);
             let taken = step.resource.takes_from();
-            let named = step.after.iter().chain(&taken).chain(gates.flat_map(|gate| &gate.steps));
+            let named = step.after.iter().chain(&taken);
             waits.extend(named.filter_map(|id| index.get(id).copied()));
+            waits.extend(step.gates.iter().filter_map(|gate| gates.get(gate.as_str()).copied()));
             waits.sort_unstable();
             waits.dedup();
             before.push(waits);
         }
+        for gate in plan.gates.values() {
+            let orders = edges == Edges::Possible || gate.needs == Needs::All || gate.steps.len() == 1;
+            let opened_by = gate.steps.iter().filter(|_| orders);
+            before.push(opened_by.filter_map(|id| index.get(id).copied()).collect());
+        }
         Self { before }
     }
 
-    /// The steps in an order that keeps all edges; those that wait in a circle are missing.
+    /// Steps and gates in an order that keeps all edges; those that wait in a circle are missing.
     pub(crate) fn order(&self) -> Vec<usize> {
         let mut waits: Vec<usize> = self.before.iter().map(Vec::len).collect();
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); self.before.len()];
@@ -71,7 +77,7 @@ impl Graph {
         order
     }
 
-    /// For each step of `order`, which of some marked steps happen before it, as sets over the marks.
+    /// For each place of `order`, which of some marked steps happen before it, as sets over the marks.
     pub(crate) fn marks_before(&self, order: &[usize], marked: &[usize]) -> Vec<Vec<u64>> {
         let words = marked.len().div_ceil(64);
         let mut sets = vec![vec![0_u64; words]; self.before.len()];

@@ -16,7 +16,9 @@ mod preflight;
 mod render;
 mod select;
 mod since;
+mod skew;
 mod sources;
+mod windows;
 
 pub use diff::unified;
 pub use lint::{Problem, Rule, lint};
@@ -31,3 +33,4 @@ pub use preflight::{HostSeen, clocks_agree, node_facts, preflight};
 pub use render::{Item, ItemKind, render};
 pub use select::{Selection, select};
 pub use since::{Moved, changed_since};
+pub use windows::{BlockedPod, blocked_pods};

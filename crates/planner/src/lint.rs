@@ -8,7 +8,7 @@ use kubespray_resource::{
 };
 
 use crate::graph::{Edges, Graph};
-use crate::outputs;
+use crate::{outputs, skew};
 
 /// What the helper keeps for itself.
 const HELPER_FOLDER: &str = "/var/lib/kubespray/";
@@ -44,6 +44,8 @@ pub enum Rule {
     Outputs,
     /// A manifest says which object it is.
     Manifest,
+    /// Versions of Kubernetes that do not fit are never beside each other.
+    Skew,
 }
 
 impl fmt::Display for Rule {
@@ -63,6 +65,7 @@ impl fmt::Display for Rule {
             Self::Path => "path",
             Self::Outputs => "outputs",
             Self::Manifest => "manifest",
+            Self::Skew => "skew",
         })
     }
 }
@@ -99,7 +102,11 @@ pub fn lint(plan: &Plan, secrets: &Secrets) -> Vec<Problem> {
     let possible = Graph::of(plan, Edges::Possible);
     if linter.has_no_cycle(&possible, &possible.order()) {
         let certain = Graph::of(plan, Edges::Certain);
-        linter.quorum(&certain, &certain.order());
+        let order = certain.order();
+        linter.quorum(&certain, &order);
+        for (step, message) in skew::broken(plan, &certain, &order) {
+            linter.add(Rule::Skew, step, message);
+        }
     }
     linter.proven();
     linter.drain_first();

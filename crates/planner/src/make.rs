@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kubespray_resource::{
-    CompareError, Comparison, Content, Disruption, Failure, File, Gate, MissingSecret, ObjectState,
-    PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Resource, Secrets, State, Step, StepId, Token,
+    Check, CompareError, Comparison, Content, Disruption, Failure, File, Gate, MissingSecret, ObjectMust,
+    ObjectRef, ObjectState, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Probe, Resource, Secrets, State,
+    Step, StepId, Token,
 };
 
 use crate::diff::unified;
 use crate::outputs::{self, known_outputs};
-use crate::sources;
+use crate::{sources, windows};
 
 /// What an operation wishes of all hosts, before anything was seen of them.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +93,8 @@ pub fn texts_to_read<'a>(wishes: &'a Wishes, seen: &Seen, secrets: &Secrets) -> 
 /// Makes the plan; all steps that cannot be placed are named.
 ///
 /// A step changes something when its host differs from the wish, or when a step before it on the same host
-/// changes something that it waits for (a restart). A check of a rollout is made again behind what disturbs its host,
+/// changes something that it waits for (a restart). Whether pods are there is looked at again behind a change of what
+/// makes them. A check of a rollout is made again behind what disturbs its host,
 /// however well all was before: the next host must not begin sooner. A step on demand changes something exactly when a
 /// step that takes from it does. Outputs that are known already take their places in the plan.
 pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<PlanError>> {
@@ -122,11 +124,13 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         return Err(errors);
     }
     outputs::demand(&mut compared_steps);
+    windows::spare(&mut compared_steps);
     sources::spare(&mut compared_steps);
     let mut steps = Vec::with_capacity(compared_steps.len());
     let mut notified: HashSet<(String, Token)> = HashSet::new();
     let mut loading: HashSet<String> = HashSet::new();
     let mut disturbed: HashSet<(String, String)> = HashSet::new();
+    let mut changed_objects: HashSet<ObjectRef> = HashSet::new();
     for (step, compared) in compared_steps {
         let awaited = step.resource.awaits().is_some_and(|token| {
             // Lists of packages are fetched when packages are installed, not by themselves.
@@ -136,10 +140,21 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         let is_lacked =
             matches!(seen.states.get(&step.id), Some(Ok(State::Sysctl(state))) if state.live.is_none());
         let turn = step.rollout.clone().map(|rollout| (step.host.clone(), rollout));
-        let is_asked_again =
-            is_check(&step.resource) && turn.as_ref().is_some_and(|turn| disturbed.contains(turn));
-        let changes =
-            !compared.is_same() || awaited || is_asked_again || (is_lacked && loading.contains(&step.host));
+        let is_asked_again = (is_check(&step.resource) || windows::gives_back(&step.resource))
+            && turn.as_ref().is_some_and(|turn| disturbed.contains(turn));
+        let is_rolling = matches!(
+            &step.resource,
+            Resource::Check(Check { probe: Probe::Object { object, must: ObjectMust::RolledOut { .. }, .. }, .. })
+                if changed_objects.contains(object)
+        );
+        let changes = !compared.is_same()
+            || awaited
+            || is_asked_again
+            || is_rolling
+            || (is_lacked && loading.contains(&step.host));
+        if let (true, Resource::Object(object)) = (changes, &step.resource) {
+            changed_objects.extend(object.reference());
+        }
         if changes && step.disruption != Disruption::None {
             disturbed.extend(turn);
         }
@@ -152,6 +167,7 @@ pub fn plan(wishes: Wishes, seen: &Seen, secrets: &Secrets) -> Result<Plan, Vec<
         let diff = diff_of(&step, seen, changes);
         steps.push(PlannedStep { seen: compared, changes, diff, step });
     }
+    windows::hold_what_changes(&mut steps);
     Ok(Plan {
         schema_version: PLAN_SCHEMA_VERSION,
         operation: wishes.operation,

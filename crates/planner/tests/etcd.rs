@@ -508,8 +508,8 @@ fn what_is_there_is_learned_from_its_hosts() {
             Ok(State::Absent(AbsentState { kind: (host == "b").then_some(PathKind::Directory) }))
         }
         Resource::Absent(_) => Ok(State::Absent(AbsentState { kind: None })),
-        Resource::Line(wish) => {
-            assert_eq!(wish.path, "/etc/etcd.env");
+        Resource::Line(wish) if wish.path != "/etc/etcd.env" => Ok(State::Line(PartState { text: None })),
+        Resource::Line(_) => {
             Ok(State::Line(PartState { text: (host == "b").then(|| "ETCD_NAME=x\n".into()) }))
         }
         Resource::EtcdHealth(wish) => {
@@ -521,6 +521,7 @@ fn what_is_there_is_learned_from_its_hosts() {
             }
             Ok(State::EtcdHealth(EtcdHealthState { wanted: true, members, problem: None }))
         }
+        Resource::Kubeadm(_) | Resource::Check(_) => Err(Failure::of_host("no program")),
         Resource::Nodes(_) => Ok(State::Nodes(NodesState::Unknown("nobody answers".into()))),
         other => panic!("{other:?}"),
     };

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kubespray_planner::components::{Live, Site, control_plane_order};
 use kubespray_planner::lint;
 use kubespray_resource::{
-    Comparison, Content, Disruption, Facts, Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy,
-    Resource, Rollout, Secrets, Step, StepId,
+    Comparison, Content, Disruption, Facts, Gate, Guard, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep,
+    Policy, Resource, Rollout, Secrets, Step, StepId,
 };
 use support::{debian, part, shown, spec};
 
@@ -167,6 +167,28 @@ fn what_changes_on_live_ones_takes_turns() {
         made.steps.iter().filter(|step| step.host == "a" || step.host == "w").cloned().collect();
     insta::assert_snapshot!(order_of(&own));
     assert_eq!(made.lints(), Vec::<String>::new());
+}
+
+#[test]
+fn flags_of_live_manifests_are_compared_but_where_users_patch_them() {
+    let flags = |vars: &str| {
+        let made = made(LARGE, vars, &live(&["a", "b", "c"], &["a", "b", "c", "w"]));
+        let step = made.steps.iter().find(|step| step.id.as_str() == "b/control-plane/manifests").unwrap();
+        let Resource::Command(command) = &step.resource else { panic!("{}", step.id) };
+        command.guards.iter().find_map(|guard| match guard {
+            Guard::Flags(flags) => Some(flags.clone()),
+            _ => None,
+        })
+    };
+    let found = flags("kube_kubeadm_apiserver_extra_args: {v: 3}\n").unwrap();
+    let paths: Vec<String> = found.keys().cloned().collect();
+    let all = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    assert_eq!(paths, all.map(|name| format!("/etc/kubernetes/manifests/{name}.yaml")));
+    let of_api = &found["/etc/kubernetes/manifests/kube-apiserver.yaml"];
+    assert!(of_api.set.contains("v=3") && of_api.set.contains("profiling=False"), "{:?}", of_api.set);
+    assert!(of_api.others.contains("secure-port") && !of_api.others.contains("profiling"));
+    let patched = "kubeadm_patches: [{target: kube-apiserver, type: strategic, patch: {spec: {}}}]\n";
+    assert_eq!(flags(patched), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Outcome, RunId, StepId};
+use crate::{Failure, Hold, Outcome, RunId, StepId};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,15 @@ pub enum EventKind {
         host: String,
         /// Why.
         why: String,
+    },
+    /// A step waits before it is done: for a while, or for somebody who says yes.
+    Held {
+        /// The step.
+        step: StepId,
+        /// Its host.
+        host: String,
+        /// What is waited for.
+        hold: Hold,
     },
     /// A gate opened.
     GateOpened {

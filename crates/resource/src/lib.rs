@@ -21,6 +21,7 @@ mod output;
 mod plan;
 mod resource;
 mod secrets;
+mod status;
 mod step;
 pub mod wire;
 
@@ -35,7 +36,8 @@ pub use matrix::{PacketSize, PortState, PortUser};
 pub use names::{RunId, StepId, Token};
 pub use outcome::{ErrorClass, Failure, Outcome, OutcomeKind};
 pub use outline::outline;
-pub use plan::{Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Rollout};
+pub use plan::{Gate, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep, Policy, Rollout, Versions};
 pub use resource::{CompareError, Resource, State};
 pub use secrets::{MissingSecret, Secrets};
-pub use step::{Disruption, Step};
+pub use status::{ApiServerStatus, CertificateEnd, ComponentStatus, Cordon, KubernetesStatus, NodeStatus};
+pub use step::{Disruption, Hold, Part, Raise, Step};

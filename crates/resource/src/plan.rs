@@ -69,13 +69,33 @@ pub struct Policy {
     /// Rollouts by name.
     #[serde(default)]
     pub rollouts: BTreeMap<String, Rollout>,
+    /// What of Kubernetes ran when the plan was made, by host: no plan may bring versions together that do not fit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, Versions>,
+}
+
+/// What of Kubernetes runs on a host; each as `1.35.2`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Its API server.
+    #[serde(default)]
+    pub api_server: Option<String>,
+    /// Its kubelet.
+    #[serde(default)]
+    pub kubelet: Option<String>,
 }
 
 impl Default for Policy {
     /// `forks` stays below ten unauthenticated connections, where sshd begins to drop some (`MaxStartups`
     /// 10:30:100), also when all go through one jump host. Three attempts outlast a mirror's hiccup.
     fn default() -> Self {
-        Self { forks: 8, failure_budget: 0, attempts: 3, rollouts: BTreeMap::new() }
+        Self {
+            forks: 8,
+            failure_budget: 0,
+            attempts: 3,
+            rollouts: BTreeMap::new(),
+            versions: BTreeMap::new(),
+        }
     }
 }
 

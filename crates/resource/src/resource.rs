@@ -303,7 +303,7 @@ impl Resource {
             Self::Sysctl(sysctl) => sysctl.key.clone(),
             Self::Swap(_) => "off".to_owned(),
             Self::Selinux(selinux) => selinux.mode.to_string(),
-            Self::Command(command) => command.argv.join(" "),
+            Self::Command(command) => command.title(),
             Self::Object(object) => {
                 object.reference().map_or_else(|error| error, |object| object.to_string())
             }
@@ -373,6 +373,7 @@ impl Resource {
             }
             Self::EtcdSnapshot(snapshot) => snapshot.when.clone(),
             Self::EtcdHealth(health) => health.when.clone(),
+            Self::Gone(gone) => gone.is_made_by_clusters().then(Gone::runs_on),
             _ => None,
         }
     }

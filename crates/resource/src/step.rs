@@ -35,6 +35,47 @@ impl fmt::Display for Disruption {
     }
 }
 
+/// A part of Kubernetes whose version others depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The API server of a control plane, and what runs beside it.
+    ApiServer,
+    /// The kubelet of a node.
+    Kubelet,
+    /// The proxies of all nodes.
+    KubeProxy,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiServer => "API server",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+        })
+    }
+}
+
+/// That a part of Kubernetes is of a version behind a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    /// The part: of the step's host, or of all nodes.
+    pub part: Part,
+    /// The version, such as `1.35.2`.
+    pub to: String,
+}
+
+/// What is waited for before a step is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// So many seconds pass.
+    Pause(u64),
+    /// Somebody says yes to this.
+    Confirm(String),
+}
+
 /// A resource placed in a plan. The steps of one host happen in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -66,6 +107,12 @@ pub struct Step {
     /// Whether the host keeps what it had before, for a reset.
     #[serde(default)]
     pub remember: bool,
+    /// Which part of Kubernetes is of which version when it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raises: Option<Raise>,
+    /// What is waited for right before it, when its host has its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 impl Step {
@@ -83,6 +130,8 @@ impl Step {
             disruption: Disruption::None,
             rollout: None,
             remember: false,
+            raises: None,
+            hold: None,
         }
     }
 }

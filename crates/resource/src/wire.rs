@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, Facts, Failure, Outcome, PacketSize, PortState, Resource, RunId, Secrets, State, StepId, Token,
+    ApiServerStatus, CertificateEnd, Digest, Facts, Failure, KubernetesStatus, Outcome, PacketSize,
+    PortState, Resource, RunId, Secrets, State, StepId, Token,
 };
 
 /// Both sides must speak the same version.
@@ -161,6 +162,25 @@ pub enum Ask {
         /// How many writes.
         count: u32,
     },
+    /// Until when are these certificates valid?
+    CertificateEnds {
+        /// Certificates in PEM, or kubeconfigs that hold or name one. Those that are not there are left out.
+        files: Vec<String>,
+    },
+    /// Is this API server ready, and which version is it?
+    ApiServer {
+        /// The kubeconfig on the host: who asks, and whom is believed.
+        kubeconfig: String,
+        /// `https://address:port`.
+        server: String,
+    },
+    /// Which nodes and components does this API server know?
+    Kubernetes {
+        /// The kubeconfig on the host: who asks, and whom is believed.
+        kubeconfig: String,
+        /// `https://address:port`.
+        server: String,
+    },
     /// Bytes of a file that the controller keeps, for an [`Answer::Want`]. See there.
     Bytes {
         /// The digest of the whole file.
@@ -295,6 +315,12 @@ pub enum Answer {
     Clock(u64),
     /// Times of synced writes in microseconds, ordered.
     Synced(Vec<u64>),
+    /// Until when certificates are valid, by file; or why that cannot be told.
+    CertificateEnds(BTreeMap<String, Result<CertificateEnd, String>>),
+    /// How an API server is.
+    ApiServer(ApiServerStatus),
+    /// What an API server knows.
+    Kubernetes(Box<KubernetesStatus>),
     /// Nothing happens, but the helper lives.
     Heartbeat {
         /// The step under way.

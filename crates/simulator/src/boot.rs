@@ -83,6 +83,7 @@ pub(crate) fn boot(inner: &mut Inner) {
         unit.loaded = loaded;
         unit.started_at = now;
     }
+    crate::models::kubelet_begins(inner);
 }
 
 fn texts_below(inner: &Inner, folder: &str) -> Vec<String> {

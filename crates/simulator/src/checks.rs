@@ -16,7 +16,7 @@ const LOCK: &str = "/var/lib/kubespray/lock";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rule: `lock`, `rollout`, `quorum`, `secret`, `journal`, `twice`, `takeover`, `ends`,
-    /// `etcd-quorum`, `control-planes`.
+    /// `etcd-quorum`, `control-planes`, `skew`.
     pub rule: &'static str,
     /// How.
     pub what: String,
@@ -34,6 +34,7 @@ pub struct Violation {
 /// - `ends`: every run ends.
 /// - `etcd-quorum`: no run stops a member of etcd that its cluster cannot spare.
 /// - `control-planes`: no run stops an API server while another one that it stopped is not back.
+/// - `skew`: no kubelet begins that is newer than an API server, and API servers are at most one minor version apart.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     violations: Vec<Violation>,

@@ -33,6 +33,8 @@ pub(crate) struct UnitNow {
     pub(crate) loaded: Option<Digest>,
     /// The number of the effect with which it was started last.
     pub(crate) started_at: u64,
+    /// What its program was when it was started, where that matters.
+    pub(crate) version: String,
 }
 
 /// What happens to a host instead of one of its effects.

@@ -215,6 +215,14 @@ impl World {
         machine.host.begin(now, helper.is_cancelled, apply.as_ref());
         let mut before = None;
         if is_step && machine.host.site.borrow().is_used() {
+            // It has the host when it waits, and still has it when it goes on.
+            if helper.session.take_over(&machine.host).is_ok() {
+                machine.newest_link = machine.newest_link.max(link);
+            }
+            if let Some(trap) = machine.host.caught() {
+                self.fall(link, host, trap, 0);
+                return;
+            }
             let since = *machine.waits_since_us.get_or_insert(now);
             let mut inner = machine.host.inner.borrow_mut();
             // Whoever has waited for this long waits its own time to its end.

@@ -108,6 +108,8 @@ impl Maker<'_> {
             disruption: Disruption::None,
             rollout: self.rollout.map(str::to_owned),
             remember: false,
+            raises: None,
+            hold: None,
         }
     }
 

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::format_push_string,
     unreachable_pub,
     reason = "a test that cannot go on fails"
 )]

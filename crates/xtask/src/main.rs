@@ -1,5 +1,7 @@
-//! Tasks of developers: `cargo xtask lab …` makes real test hosts by hand.
+//! Tasks of developers: `cargo xtask lab …` makes real test hosts by hand, `cargo xtask docs` pages of the documentation.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that people start")]
+
+mod docs;
 
 use std::error::Error;
 use std::fs;
@@ -16,6 +18,8 @@ enum Task {
     /// Real test hosts on this machine
     #[command(subcommand)]
     Lab(LabTask),
+    /// Make the pages of docs that come from data: the reference and the coverage
+    Docs,
 }
 
 #[derive(Subcommand)]
@@ -77,8 +81,11 @@ enum LabTask {
 }
 
 fn main() -> ExitCode {
-    let Task::Lab(task) = Task::parse();
-    match lab(task) {
+    let done = match Task::parse() {
+        Task::Lab(task) => lab(task),
+        Task::Docs => docs::write(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

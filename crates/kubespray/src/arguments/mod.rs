@@ -114,6 +114,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray reset -i inventory/mycluster/hosts.yaml\n  kubespray reset -i hosts.yaml --yes --cluster-id 5f70…\n  kubespray reset -i hosts.yaml --dead node3"
     )]
     Reset(operations::Reset),
+    /// Bring a cluster to another version of Kubernetes, one node at a time
+    ///
+    /// All files and images first, then etcd, all API servers, kube-proxy, and behind these the nodes: each is
+    /// cordoned, drained, changed, seen to be ready in the new version and given back.
+    #[command(alias = "upgrade")]
+    UpgradeCluster(operations::UpgradeCluster),
     /// Find out whether a cluster works; changes nothing
     ///
     /// Asks every host and the API servers for everything that must be true of the cluster of the inventory: etcd,
@@ -125,6 +131,30 @@ pub(crate) enum Command {
         after_help = "Examples:\n  kubespray verify -i inventory/mycluster/hosts.yaml\n  kubespray verify nodes CHK-061 -i hosts.yaml --wait 0\n  kubespray verify -i hosts.yaml --output json | jq '.assertions[] | select(.holds | not)'"
     )]
     Verify(operations::Verify),
+    /// Show how a cluster is: versions, health, what is cordoned, certificates that end soon; changes nothing
+    ///
+    /// One look, without waiting: who answers, which roles hosts have, versions of everything, nodes, API servers,
+    /// members of etcd, cordoned nodes and who cordoned them, certificates, hosts that wait to be booted anew, and who
+    /// holds the lock. Hosts that do not answer are told and hold up nothing. `kubespray verify` asserts much more.
+    ///
+    /// Exit code: 0 when all is well, 1 when something is wrong or there is no cluster, 2 when the input cannot be read.
+    #[command(
+        after_help = "Examples:\n  kubespray status -i inventory/mycluster/hosts.yaml\n  kubespray status -i hosts.yaml --connect-timeout 3\n  kubespray status -i hosts.yaml --output json | jq '.problems[].message'"
+    )]
+    Status(operations::Status),
+    /// Give an administrator's kubeconfig for this machine, from any live control plane
+    ///
+    /// Whoever has it may do everything to the cluster: its key is that of `admin.conf`. It goes to a file (mode 0600)
+    /// with --out. Without, it is printed where the output is a file or a pipe, and refused where it is a terminal;
+    /// `--out -` prints it in any case. `kubespray kubeconfig > FILE` makes FILE as your umask says, mostly readable
+    /// for all: --out does not.
+    ///
+    /// Its server is the external load balancer or kube-vip's address; without these the address of a control plane that
+    /// answers (with `kubeconfig_localhost_ansible_host` the one of SSH), which is no longer good when that one is down.
+    #[command(
+        after_help = "Examples:\n  kubespray kubeconfig -i inventory/mycluster/hosts.yaml --out ~/.kube/mycluster\n  kubespray kubeconfig -i hosts.yaml --server https://127.0.0.1:6443 --out tunnel.conf\n\nTo put it into a file with others:\n  KUBECONFIG=~/.kube/config:~/.kube/mycluster kubectl config view --flatten > merged"
+    )]
+    Kubeconfig(operations::Kubeconfig),
     /// Write every file that `kubespray cluster` would put on bare hosts, without asking any host
     ///
     /// A folder for each host, with a manifest of all paths: mode, owner, the step that puts it there, and for
@@ -176,6 +206,13 @@ pub(crate) enum Command {
     },
     /// Write a man page for every command into a folder
     Man {
+        /// The folder; made if it does not exist
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Write the reference of commands and variables, for docs/reference
+    #[command(hide = true)]
+    Reference {
         /// The folder; made if it does not exist
         #[arg(value_name = "DIR")]
         dir: PathBuf,
@@ -531,8 +568,11 @@ impl Arguments {
             Command::RemoveNode(c) => c.operation.common.output.clone(),
             Command::Cluster(c) | Command::Scale(c) => c.operation.common.output.clone(),
             Command::Reset(c) => c.operation.common.output.clone(),
+            Command::UpgradeCluster(c) => c.of.operation.common.output.clone(),
             Command::Render(c) => c.common.output.clone(),
             Command::Verify(c) => c.common.output.clone(),
+            Command::Status(c) => c.common.output.clone(),
+            Command::Kubeconfig(c) => c.common.output.clone(),
             Command::Resources(c) => c.operation.common.output.clone(),
             Command::Plan(c) => match &c.of {
                 operations::PlanOf::Cluster(c) | operations::PlanOf::Scale(c) => {
@@ -540,6 +580,7 @@ impl Arguments {
                 }
                 operations::PlanOf::RemoveNode(c) => c.operation.common.output.clone(),
                 operations::PlanOf::Reset(c) => c.operation.common.output.clone(),
+                operations::PlanOf::UpgradeCluster(c) => c.of.operation.common.output.clone(),
                 operations::PlanOf::Resources(c) => c.operation.common.output.clone(),
             },
             Command::Apply(c) => c.common.output.clone(),
@@ -551,7 +592,10 @@ impl Arguments {
             Command::Bundle(bundle::Bundle::Verify(c)) => c.common.output.clone(),
             Command::Bundle(bundle::Bundle::Serve(c)) => c.output.clone(),
             Command::Node(Node { command: Some(NodeCommand::Clean(c)), .. }) => c.common.output.clone(),
-            Command::Node(_) | Command::Completions { .. } | Command::Man { .. } => Output::default(),
+            Command::Node(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }
+            | Command::Reference { .. } => Output::default(),
         }
     }
 }

@@ -80,6 +80,33 @@ pub(crate) struct Cluster {
     pub(crate) running: Running,
 }
 
+/// How nodes take turns in an upgrade.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Upgrading {
+    /// How many workers may be out of service at once: a number, or a part of all such as `20%`; else `serial`
+    #[arg(long, value_name = "N|N%", value_parser = amount, help_heading = "Upgrade")]
+    pub(crate) max_unavailable: Option<String>,
+    /// Begin although a disruption budget holds a pod that has to move now: it may let it go later
+    #[arg(long, help_heading = "Upgrade")]
+    pub(crate) despite_budgets: bool,
+}
+
+fn amount(text: &str) -> Result<String, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    match number.parse::<u32>() {
+        Ok(0) | Err(_) => Err("it is a number such as `2`, or a part such as `20%`, and not 0".into()),
+        Ok(_) => Ok(text.to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeCluster {
+    #[command(flatten)]
+    pub(crate) upgrading: Upgrading,
+    #[command(flatten)]
+    pub(crate) of: Cluster,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RemoveNode {
     /// Hosts of the inventory: names, and patterns as of --limit
@@ -127,6 +154,28 @@ pub(crate) struct Verify {
     /// How long to wait at most for what is not true yet, in seconds; 0 looks once
     #[arg(long, value_name = "S", help_heading = "Verify")]
     pub(crate) wait: Option<u64>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kubeconfig {
+    /// Where to write it, with mode 0600; `-` prints it, also on a terminal
+    #[arg(long, value_name = "FILE", help_heading = "Kubeconfig")]
+    pub(crate) out: Option<PathBuf>,
+    /// The address of the API server in it: `https://ADDRESS:PORT`
+    #[arg(long, value_name = "URL", help_heading = "Kubeconfig")]
+    pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
@@ -181,6 +230,9 @@ pub(crate) enum PlanOf {
     RemoveNode(PlanRemoveNode),
     /// What `kubespray reset` would do
     Reset(PlanReset),
+    /// What `kubespray upgrade-cluster` would do, with the pods that move and what holds them
+    #[command(alias = "upgrade")]
+    UpgradeCluster(PlanUpgradeCluster),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -194,6 +246,14 @@ pub(crate) struct PlanOutput {
     /// Exit with 0 when nothing would change, 2 when something would, 1 on errors
     #[arg(long, help_heading = "Plan")]
     pub(crate) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanUpgradeCluster {
+    #[command(flatten)]
+    pub(crate) upgrading: Upgrading,
+    #[command(flatten)]
+    pub(crate) of: PlanIntent,
 }
 
 #[derive(Debug, Args)]

@@ -16,5 +16,10 @@ pub(crate) fn run(options: &Apply, printer: &mut Printer) -> Result<ExitCode, Fa
     operation::refuse_unsound(&plan, &secrets)?;
     let seen = operation::look(&reach, &operation::wishes_of(&plan), &secrets)?;
     operation::refuse_moved(&plan, &seen, &secrets)?;
-    operation::execute(&Planned { plan, secrets, reach }, Start::New, &options.running, printer)
+    operation::execute(
+        &Planned { plan, secrets, reach, blocked: Vec::new() },
+        Start::New,
+        &options.running,
+        printer,
+    )
 }

@@ -8,16 +8,20 @@ mod config;
 mod exec;
 mod facts;
 mod inventory;
+mod kubeconfig;
 mod man;
 mod node;
 mod ping;
 mod plan;
 mod preflight;
+mod reference;
 mod remove_node;
 mod render;
 mod reset;
 mod resources;
 mod runs;
+mod status;
+mod upgrade_cluster;
 mod validate;
 mod vars;
 mod verify;
@@ -49,8 +53,11 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::RemoveNode(options) => remove_node::run(options, printer),
         Command::Scale(options) => cluster::run(&operation::Scale, options, printer),
         Command::Reset(options) => reset::run(options, printer),
+        Command::UpgradeCluster(options) => upgrade_cluster::run(options, printer),
         Command::Render(options) => render::run(options, printer),
         Command::Verify(options) => verify::run(options, printer),
+        Command::Status(options) => status::run(options, printer),
+        Command::Kubeconfig(options) => kubeconfig::run(options, printer),
         Command::Resources(options) => resources::run(options, printer),
         Command::Plan(options) => plan::run(options, printer),
         Command::Apply(options) => apply::run(options, printer),
@@ -59,5 +66,6 @@ pub(crate) fn run(arguments: &Arguments, printer: &mut Printer) -> Result<ExitCo
         Command::Node(options) => node::run(options, printer),
         Command::Completions { shell } => completions::run(*shell, printer),
         Command::Man { dir } => man::run(dir, printer),
+        Command::Reference { dir } => reference::run(dir, printer),
     }
 }

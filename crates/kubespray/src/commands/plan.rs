@@ -24,6 +24,11 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
         }
         PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
+        PlanOf::UpgradeCluster(options) => {
+            let upgrade = operation::Upgrade(&options.upgrading);
+            let of = &options.of;
+            (intent(&upgrade, &of.operation, &of.simulation, printer), &of.output)
+        }
     };
     plan.and_then(|plan| show(&plan, output, printer)).map_err(|failure| {
         // 2 says that something would change.

@@ -1,7 +1,7 @@
 //! Files that hosts get from this machine: fetched once, checked, kept.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
@@ -63,24 +63,32 @@ pub(crate) fn fill(plan: &Plan, printer: &mut Printer) -> Result<Files, Failure>
     if problems.is_empty() { Ok(files) } else { Err(Failure { diagnostics: problems, code: FOUND_ERRORS }) }
 }
 
-/// As helpers fetch.
+/// As helpers fetch, into the cache.
 fn fetch(files: &Files, download: &Download) -> Result<(), Box<Diagnostic>> {
+    fetch_to(&files.path(&download.digest), Mode::PRIVATE, download).map(drop)
+}
+
+/// Fetches a program for this machine's user to a place of its own; `false` where it is there.
+pub(crate) fn copy(download: &Download, path: &Path) -> Result<bool, Failure> {
+    fetch_to(path, Mode::EXECUTABLE, download).map_err(|problem| (*problem).into())
+}
+
+fn fetch_to(path: &Path, mode: Mode, download: &Download) -> Result<bool, Box<Diagnostic>> {
     let host = LinuxHost::new();
-    let path = files.path(&download.digest);
     let there = host.digest(&path.display().to_string()).ok().flatten();
     if there.as_ref() == Some(&download.digest) {
-        return Ok(());
+        return Ok(false);
     }
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let own = Download {
         path: path.display().to_string(),
         from_controller: false,
-        mode: Mode::PRIVATE,
+        mode,
         owner: Owner { user: user.as_raw().to_string(), group: group.as_raw().to_string() },
         ..download.clone()
     };
     let name = download.urls.first().map_or("a file", String::as_str);
-    kubespray_node::fetch(&host, &own).map_err(|failure| {
+    kubespray_node::fetch(&host, &own).map(|()| true).map_err(|failure| {
         let problem =
             Diagnostic::error("fetch", format!("`{name}` could not be fetched: {}", failure.message));
         let problem = failure.evidence.iter().fold(problem, |p, line| p.because(line.clone()));

@@ -292,6 +292,8 @@ fn place(wish: &StepWish, resource: &Resource, host: &str) -> Step {
         disruption: wish.disruption,
         rollout: wish.rollout.clone(),
         remember: false,
+        raises: None,
+        hold: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Running a plan over real hosts.
 
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 
 use super::secrets::keep;
 use super::sinks::{Keeping, Sinks};
-use super::{Planned, Reach, Standing, cache, secrets_of, standing};
+use super::{Planned, Reach, Standing, cache, questions, secrets_of, standing};
 use crate::arguments::operations::Running;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::fleet;
@@ -39,8 +39,9 @@ pub(crate) fn execute(
     running: &Running,
     printer: &mut Printer,
 ) -> Result<ExitCode, Failure> {
-    let Planned { plan, secrets, reach } = planned;
+    let Planned { plan, secrets, reach, .. } = planned;
     let mut plan = plan.clone();
+    questions::refuse_unanswered(&plan, printer)?;
     plan.policy.forks = reach.forks;
     if let Some(budget) = running.failure_budget {
         plan.policy.failure_budget = budget;
@@ -65,8 +66,10 @@ pub(crate) fn execute(
     let options = Options { resume };
     let (mut run, first) = Run::new(plan, holder, secrets.clone(), options, now_ms)
         .map_err(|error| Diagnostic::error("plan", error.to_string()))?;
-    let signals = signals()?;
+    let (to_run, signals) = signals()?;
+    let mut asker = questions::Asker::new(to_run);
     let report = drive(&mut run, first, &reach.transport, &reach.targets, &files, signals, &mut |event| {
+        asker.ask_for(&event);
         sinks.take(event);
     });
     let problems = sinks.finish();
@@ -148,7 +151,12 @@ pub(crate) fn resume(
     let steps = || record.plan.steps.iter().map(|planned| &planned.step);
     let standing = standing(&reach, steps(), Standing::All)?;
     let secrets = secrets_of(steps(), &reach.variables(), &standing)?;
-    execute(&Planned { plan: record.plan, secrets, reach }, Start::Resume(record.holder), running, printer)
+    execute(
+        &Planned { plan: record.plan, secrets, reach, blocked: Vec::new() },
+        Start::Resume(record.holder),
+        running,
+        printer,
+    )
 }
 
 /// The record of a run; where none is named, of the one that holds a lock, else of the one that began last.
@@ -208,9 +216,10 @@ fn find_record(name: Option<&str>, reach: &Reach) -> Result<Record, Failure> {
 }
 
 /// Ctrl-C and the like: the first stops the run in good order, a second one leaves at once.
-fn signals() -> Result<Receiver<Signal>, Failure> {
+fn signals() -> Result<(Sender<Signal>, Receiver<Signal>), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let (sender, receiver) = channel();
+    let (own, receiver) = channel();
+    let sender = own.clone();
     thread::Builder::new().name("signals".into()).spawn(move || {
         let mut stopping = false;
         for _ in &mut signals {
@@ -222,7 +231,7 @@ fn signals() -> Result<Receiver<Signal>, Failure> {
             let _ = sender.send(Signal::Stop);
         }
     })?;
-    Ok(receiver)
+    Ok((own, receiver))
 }
 
 /// A name that sorts by time: `20261121-091233-4f1c`.

@@ -1,15 +1,19 @@
 //! Operations: look at hosts, plan, run.
 
 mod again;
+mod artifacts;
 mod asked;
 mod cache;
 mod cluster;
 mod document;
 mod execute;
+mod heard;
 mod imagined;
 mod intent;
+mod kubeconfig;
 mod learn;
 mod look;
+mod questions;
 mod remove;
 mod rendered;
 mod reset;
@@ -17,7 +21,9 @@ mod scale;
 mod secrets;
 mod simulated;
 mod sinks;
+mod status;
 mod stored;
+mod upgrade;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,15 +32,17 @@ use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
-use kubespray_planner::{PlanError, Seen, Selection, Wishes, lint, select};
+use kubespray_planner::{BlockedPod, PlanError, Seen, Selection, Wishes, blocked_pods, lint, select};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
 
+pub(crate) use artifacts::{leave as leave_artifacts, wanted as wants_artifacts};
 pub(crate) use cluster::Cluster;
 pub(crate) use document::read as read_document;
 pub(crate) use execute::{Start, execute, resume};
 pub(crate) use intent::{Intent, wanted};
+pub(crate) use kubeconfig::{Kubeconfig, kubeconfig, write_private};
 pub(crate) use look::look;
 pub(crate) use remove::{RemoveNode, to_forget};
 pub(crate) use rendered::rendered;
@@ -45,7 +53,9 @@ pub(crate) use simulated::{
     intent as simulate_intent, intent_plan as simulated_intent_plan, plan as simulated_plan, run as simulate,
 };
 pub(crate) use sinks::history_path;
+pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use upgrade::{Upgrade, refuse_blocked};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 
 use asked::Connected;
@@ -151,6 +161,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     pub(crate) secrets: Secrets,
     pub(crate) reach: Reach,
+    /// Pods that have to move and that something holds now.
+    pub(crate) blocked: Vec<BlockedPod>,
 }
 
 impl Wanted {
@@ -159,7 +171,8 @@ impl Wanted {
         let Self { reach, wishes, secrets, .. } = self;
         let seen = look(&reach, &wishes, &secrets)?;
         let plan = make_plan(wishes, &seen, &secrets)?;
-        Ok(Planned { plan, secrets, reach })
+        let blocked = blocked_pods(&plan, &seen);
+        Ok(Planned { plan, secrets, reach, blocked })
     }
 }
 

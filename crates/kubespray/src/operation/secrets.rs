@@ -239,7 +239,7 @@ fn encryption_key(text: &str) -> Option<String> {
 }
 
 /// The first value of a key, however deep.
-fn value_of(node: &Node, key: &str, depth: usize) -> Option<String> {
+pub(super) fn value_of(node: &Node, key: &str, depth: usize) -> Option<String> {
     const DEEPEST: usize = 20;
     if depth > DEEPEST {
         return None;

@@ -27,6 +27,15 @@ impl Programs {
         }
     }
 
+    /// Programs of several versions, in the order in which a cluster takes them: real ones of the folders that
+    /// `KUBESPRAY_LAB_UPGRADES` lists, else doubles of `versions`.
+    pub fn in_turn(versions: &[&str]) -> Vec<Self> {
+        match std::env::var_os("KUBESPRAY_LAB_UPGRADES") {
+            Some(folders) => std::env::split_paths(&folders).map(|folder| Self::Real(vec![folder])).collect(),
+            None => versions.iter().map(|version| Self::Doubles(doubles(version))).collect(),
+        }
+    }
+
     pub fn folders(&self) -> Vec<PathBuf> {
         match self {
             Self::Real(folders) => folders.clone(),
@@ -99,7 +108,17 @@ pub fn served_again(folder: &Path, address: SocketAddr) -> Server {
 
 /// Serves a supply as long as the answer lives, and makes the inventory in `folder` use it.
 pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
-    let store = bundled(supply, &folder.join("bundle"));
+    let (server, site) = serving(lab, &[supply], folder);
+    choose(&site, supply, folder);
+    server
+}
+
+/// Serves several supplies at one place as long as the first answer lives.
+pub fn serving(lab: &Lab, supplies: &[&Supply], folder: &Path) -> (Server, Site) {
+    for supply in supplies {
+        bundled(supply, &folder.join("bundle"));
+    }
+    let store = Store::open(folder.join("bundle")).unwrap();
     let listen = Some(SocketAddr::from((lab.gateway(), 0)));
     let server = serve(&store, Options { listen, ..Options::default() }).unwrap();
     let site = Site {
@@ -110,10 +129,14 @@ pub fn served(lab: &Lab, supply: &Supply, folder: &Path) -> Server {
         manifest: folder.join(NETWORK_MANIFEST).display().to_string(),
     };
     fs::write(folder.join(NETWORK_MANIFEST), site.network_manifest()).unwrap();
-    let variables = Json::Object(supply.variables(&site).unwrap());
+    (server, site)
+}
+
+/// Makes the inventory in `folder` use one of the supplies of a site.
+pub fn choose(site: &Site, supply: &Supply, folder: &Path) {
+    let variables = Json::Object(supply.variables(site).unwrap());
     let all = folder.join("group_vars/all");
     fs::create_dir_all(&all).unwrap();
     // JSON is YAML.
     fs::write(all.join("supply.yml"), variables.to_string()).unwrap();
-    server
 }

@@ -14,8 +14,19 @@ use crate::{Host, HostError, Spawn, View, tokens};
 
 /// Whether a guard says that the command is done.
 pub(crate) fn observe(view: &View<'_>, wish: &Command) -> Result<CommandState, Failure> {
+    let mut differs = Vec::new();
+    for guard in &wish.guards {
+        let Guard::Flags(manifests) = guard else { continue };
+        for (path, flags) in manifests {
+            differs.extend(flags.differences(path, view.text(path)?.as_deref()));
+        }
+    }
+    if !differs.is_empty() {
+        return Ok(CommandState { done: false, differs });
+    }
     for guard in &wish.guards {
         let done = match guard {
+            Guard::Flags(_) => continue,
             Guard::Creates(path) => view.host.metadata(path)?.is_some(),
             Guard::Unless(argv) => succeeds(view.host, wish, argv)?,
             Guard::OnlyIf(argv) => !succeeds(view.host, wish, argv)?,
@@ -23,10 +34,10 @@ pub(crate) fn observe(view: &View<'_>, wish: &Command) -> Result<CommandState, F
             Guard::Names { certificate, names } => is_good_for(view.host, certificate, names)?,
         };
         if done {
-            return Ok(CommandState { done: true });
+            return Ok(CommandState { done: true, differs });
         }
     }
-    Ok(CommandState { done: false })
+    Ok(CommandState { done: false, differs })
 }
 
 /// Whether a certificate that can be read names all of these.
@@ -74,7 +85,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &Command, secrets: &Secrets) -> Resul
 }
 
 /// After a command succeeded: forgets what it waited for, and asks its guards again, but for those that only ask
-/// whether it may run.
+/// whether it may run, and for flags, of which the program that wrote them knows best.
 pub(crate) fn is_proved(host: &dyn Host, wish: &Command) -> Result<bool, Failure> {
     for guard in &wish.guards {
         if let Guard::Pending(token) = guard {
@@ -82,7 +93,12 @@ pub(crate) fn is_proved(host: &dyn Host, wish: &Command) -> Result<bool, Failure
         }
     }
     let proof = Command {
-        guards: wish.guards.iter().filter(|guard| !matches!(guard, Guard::OnlyIf(_))).cloned().collect(),
+        guards: wish
+            .guards
+            .iter()
+            .filter(|guard| !matches!(guard, Guard::OnlyIf(_) | Guard::Flags(_)))
+            .cloned()
+            .collect(),
         ..wish.clone()
     };
     Ok(proof.guards.is_empty() || observe(&View::new(host, []), &proof)?.done)

@@ -28,5 +28,6 @@ fn seen(node: &Value) -> NodeListed {
         unschedulable: present.unschedulable,
         cordoned_by: present.cordoned_by,
         kubelet: text(node, "/status/nodeInfo/kubeletVersion").to_owned(),
+        taints: present.taints.into_keys().collect(),
     }
 }

@@ -73,6 +73,12 @@ impl<'h> Client<'h> {
         Ok(Self { down: Some(RefCell::default()), ..Self::open(host, kubeconfig)? })
     }
 
+    /// The same at another API server of the cluster: `https://address:port`.
+    pub(crate) fn at(mut self, server: &str) -> Self {
+        server.clone_into(&mut self.access.server);
+        self
+    }
+
     /// The path of an object.
     pub(crate) fn path(&self, object: &ObjectRef) -> Result<String, ApiError> {
         let kind = self.kind(&object.api_version, &object.kind)?;

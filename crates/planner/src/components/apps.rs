@@ -28,6 +28,29 @@ pub(crate) fn wish(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) 
     network::wait_on_host(chain);
 }
 
+/// What comes before workers take other versions (LIFE-116): what the cluster grants, the pod network with all its pods.
+pub(crate) fn network(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) {
+    let host = chain.host;
+    network::wish(chain);
+    if host.spec.name == host.site.leader() {
+        cluster_roles::wish(chain);
+        common_crds::wish(chain);
+        network::objects(chain, manifests);
+        network::policy(chain);
+        network::wait(chain);
+        network::policy_wait(chain);
+    }
+    network::wait_on_host(chain);
+}
+
+/// What comes behind all nodes (LIFE-120), by the leader.
+pub(crate) fn others(chain: &mut Chain<'_>) {
+    dns::wish(chain);
+    metrics_server::wish(chain);
+    dns::wait(chain);
+    metrics_server::wait(chain);
+}
+
 /// The gates that steps of the pod network and of DNS open.
 pub(crate) fn gates(site: &Site<'_>) -> BTreeMap<String, Gate> {
     let all = [("network", network::ready(site)), ("dns", dns::ready(site))];

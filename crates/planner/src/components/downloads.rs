@@ -105,15 +105,16 @@ fn fetched(chain: &mut Chain<'_>, artefact: &str, only_as_source: bool) -> Optio
 
 /// Why a file cannot be had.
 #[derive(Debug, PartialEq, Eq)]
-struct Unusable {
-    message: String,
+pub(crate) struct Unusable {
+    pub(crate) message: String,
     hint: &'static str,
 }
 
 const CHECKSUM_HINT: &str =
     "choose a version that the catalogue knows, or set the checksum as `sha256:` and 64 hexadecimal digits";
 
-fn download(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
+/// How a host fetches a file.
+pub(crate) fn download(host: &Host<'_>, file: &Artefact) -> Result<Download, Unusable> {
     let settings = host.settings();
     let unknown = || Unusable {
         message: "depends on facts of the host that are not known".into(),

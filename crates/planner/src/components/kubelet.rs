@@ -8,7 +8,9 @@
 
 use std::fmt::Write as _;
 
-use kubespray_resource::{Assertion, Check, Disruption, Mode, Module, Probe, Step, Sysctl, Unit};
+use kubespray_resource::{
+    Assertion, Check, Disruption, Mode, Module, Part, Probe, Raise, Step, Sysctl, Unit,
+};
 use kubespray_spec::JsonMap;
 use kubespray_spec::choices::{CgroupDriver, CloudProvider, ContainerManager, ProxyMode};
 use serde_json::{Map, Value, json};
@@ -41,8 +43,10 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     let kubernetes = &host.settings().kubernetes;
     let (bin, config) = (&kubernetes.bin_dir, &kubernetes.kube_config_dir);
     chain.add("folder-cni-state", directory("/var/lib/cni", Mode::EXECUTABLE));
-    downloads::install(chain, "kubeadm", None, &format!("{bin}/kubeadm"), Mode::EXECUTABLE);
-    restarted(downloads::install(chain, "kubelet", None, &format!("{bin}/kubelet"), Mode::EXECUTABLE), host);
+    kubeadm(chain);
+    let step = downloads::install(chain, "kubelet", None, &format!("{bin}/kubelet"), Mode::EXECUTABLE);
+    step.raises = Some(Raise { part: Part::Kubelet, to: host.site.wished_version() });
+    restarted(step, host);
     kernel(chain);
     chain.begin("node", "kubelet");
     let environment = kubespray_resource::File {
@@ -62,6 +66,15 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
         is_well(chain, "well");
     } else {
         chain.add("enabled", Unit { running: None, ..enabled(UNIT) });
+    }
+}
+
+/// kubeadm itself, once.
+pub(crate) fn kubeadm(chain: &mut Chain<'_>) {
+    chain.begin("node", "kubelet");
+    if chain.is_first("kubeadm") {
+        let path = format!("{}/kubeadm", chain.host.settings().kubernetes.bin_dir);
+        downloads::install(chain, "kubeadm", None, &path, Mode::EXECUTABLE);
     }
 }
 

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{
-    Absent, BEFORE, Before, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen, Failure, KUBEADM_BEGUN,
-    Line, NodeListed, Nodes, NodesState, Resource, State, StepId,
+    Absent, Assertion, BEFORE, Before, Check, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen,
+    Failure, KUBEADM_BEGUN, Kubeadm, KubeadmAction, Line, NodeListed, Nodes, NodesState, Probe, Program,
+    Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
+
+use super::{Site, control_plane};
 
 /// The hosts that already are something, by what files say. Half-made ones count as nothing here, though most files
 /// of a control plane are there early: the resources that make them take them up or explain themselves.
@@ -31,6 +34,12 @@ pub struct Live {
     pub etcd_authorities: BTreeSet<String>,
     /// Holders of the key of the cluster's certificate authority.
     pub authorities: BTreeSet<String>,
+    /// Versions in the manifests of live control planes, by host and component.
+    pub manifests: BTreeMap<String, BTreeMap<String, String>>,
+    /// Live nodes whose kubelet is not of the wished version, with what it says.
+    pub other_kubelets: BTreeMap<String, String>,
+    /// Live control planes whose API server is not well, and why; of [`running_probes`].
+    pub unwell: BTreeMap<String, String>,
     /// Fingerprints of the cluster's certificate authority, by host: SHA-256 in hexadecimal digits.
     pub cluster_ids: BTreeMap<String, String>,
     /// Those of etcd's.
@@ -59,6 +68,9 @@ const BEGUN: &str = "live/begun";
 const ETCD: [&str; 3] = ["live/etcd-member", "live/etcd-settings", "live/etcd-health"];
 const ETCD_EVENTS: [&str; 3] =
     ["live/etcd-events-member", "live/etcd-events-settings", "live/etcd-events-health"];
+const MANIFESTS: &str = "live/manifests";
+const KUBELET: &str = "live/kubelet";
+const API_SERVER: &str = "live/api-server";
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
 const WAS: &str = "live/before";
@@ -77,6 +89,7 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
         (AUTHORITY, format!("{}/ca.key", kubernetes.kube_cert_dir)),
     ];
     probes.extend(paths.into_iter().map(|(name, path)| probe(host, name, Absent { path, recursive: false })));
+    probes.extend(of_versions(host));
     if host.roles.control_plane {
         let kubeconfig = format!("{}/admin.conf", kubernetes.kube_config_dir);
         probes.push(probe(host, LISTED, Nodes { kubeconfig }));
@@ -86,6 +99,48 @@ pub fn probes(host: &HostSpec) -> Vec<(StepId, Resource)> {
     probes.push(probe(host, IDS[0], text(format!("{}/ca.crt", kubernetes.kube_cert_dir))));
     probes.push(probe(host, IDS[1], text(format!("{}/ca.pem", etcd.etcd_cert_dir))));
     probes
+}
+
+/// What of Kubernetes runs on a host, as its files say it.
+fn of_versions(host: &HostSpec) -> Vec<(StepId, Resource)> {
+    let kubernetes = &host.settings.kubernetes;
+    let version = kubernetes.kube_version.as_str().trim_start_matches('v').to_owned();
+    let mut probes = Vec::new();
+    if host.roles.control_plane {
+        let manifests = Kubeadm {
+            program: format!("{}/kubeadm", kubernetes.bin_dir),
+            action: KubeadmAction::UpgradeNode { version: version.clone() },
+            config: None,
+            ignore_preflight_errors: Vec::new(),
+            skip_phases: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout_s: 0,
+        };
+        probes.push(probe(host, MANIFESTS, manifests));
+    }
+    if host.roles.control_plane || host.roles.worker || host.roles.route_reflector {
+        let argv = vec![format!("{}/kubelet", kubernetes.bin_dir), "--version".to_owned()];
+        let check = Check {
+            name: "the kubelet is of the wished version".into(),
+            probe: Probe::Cluster(Assertion::Programs(vec![Program { argv, version }])),
+            timeout_s: 0,
+            interval_ms: 0,
+        };
+        probes.push(probe(host, KUBELET, check));
+    }
+    probes
+}
+
+/// What a cluster that runs is asked, by host: whether each API server is well.
+/// The answers are [learnt](Live::learn).
+pub fn running_probes(site: &Site<'_>) -> BTreeMap<String, Vec<(StepId, Resource)>> {
+    let mut out: BTreeMap<String, Vec<(StepId, Resource)>> = BTreeMap::new();
+    let live = &site.live.control_planes;
+    for host in site.hosts().filter(|host| live.contains(&host.spec.name)) {
+        let well = probe(host.spec, API_SERVER, control_plane::api_server_is_well(&host));
+        out.insert(host.spec.name.clone(), vec![well]);
+    }
+    out
 }
 
 fn probe(host: &HostSpec, name: &str, resource: impl Into<Resource>) -> (StepId, Resource) {
@@ -130,6 +185,11 @@ fn of_etcd(host: &HostSpec) -> Vec<(StepId, Resource)> {
 }
 
 impl Live {
+    /// The node of a host, as the API server lists it.
+    pub(crate) fn node(&self, host: &HostSpec) -> Option<&NodeListed> {
+        self.listed.as_ref()?.get(&host.node_name)
+    }
+
     /// From the answers to [`probes`]; what could not be observed counts as not there.
     pub fn of(spec: &ClusterSpec, seen: &BTreeMap<StepId, Result<State, Failure>>) -> Self {
         let with = |name: &str| -> BTreeSet<String> {
@@ -179,6 +239,21 @@ impl Live {
             etcd_events: etcd(ETCD_EVENTS),
             etcd_authorities: with(ETCD_AUTHORITY),
             authorities: with(AUTHORITY),
+            manifests: made(CONTROL_PLANE)
+                .into_iter()
+                .filter_map(|host| match state(&host, MANIFESTS)? {
+                    State::Kubeadm(found) => Some((host, found.versions.clone())),
+                    _ => None,
+                })
+                .collect(),
+            other_kubelets: made(NODE)
+                .into_iter()
+                .filter_map(|host| match state(&host, KUBELET)? {
+                    State::Check(found) => Some((host, found.problem.clone()?)),
+                    _ => None,
+                })
+                .collect(),
+            unwell: BTreeMap::new(),
             cluster_ids: ids(IDS[0]),
             etcd_ids: ids(IDS[1]),
             before: spec
@@ -189,6 +264,21 @@ impl Live {
                     _ => None,
                 })
                 .collect(),
+        }
+    }
+
+    /// Takes in the answers to [`running_probes`]. A control plane that could not be asked is not well.
+    pub fn learn(&mut self, seen: &BTreeMap<StepId, Result<State, Failure>>) {
+        for (id, found) in seen {
+            let Some((host, what)) = id.as_str().split_once('/') else { continue };
+            if what == API_SERVER {
+                let why = match found {
+                    Ok(State::Check(state)) => state.problem.clone(),
+                    Ok(_) => None,
+                    Err(failure) => Some(failure.message.clone()),
+                };
+                self.unwell.extend(why.map(|why| (host.to_owned(), why)));
+            }
         }
     }
 

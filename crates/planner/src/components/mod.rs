@@ -11,8 +11,9 @@ mod common_crds;
 pub(crate) mod control_plane;
 mod dns;
 mod downloads;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod etcd;
+pub(crate) mod helm;
 mod images;
 pub(crate) mod join;
 pub(crate) mod kubelet;
@@ -27,19 +28,23 @@ mod preinstall;
 pub(crate) mod reset;
 pub(crate) mod resolvers;
 mod toml;
+pub(crate) mod unbuilt;
 pub(crate) mod verify;
+pub(crate) mod window;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_resource::{
     Absent, Content, Directory, Download, Facts, File, Mode, Owner, PackageManager, Resource, Running,
-    Secrets, Step, Token, Unit,
+    Secrets, Step, StepId, Token, Unit,
 };
 use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
 pub use control_plane::order as control_plane_order;
-pub use live::{Live, LiveEtcd, probes};
+pub(crate) use downloads::download;
+pub use live::{Live, LiveEtcd, probes, running_probes};
+pub(crate) use load_balancer::with_port;
 pub use verify::{ASSERTIONS, Named as NamedAssertion, assertion_of};
 
 /// What is known when an operation is planned.
@@ -62,6 +67,11 @@ impl<'a> Site<'a> {
         let live = || group.iter().filter(|name| self.live.control_planes.contains(*name));
         let maker = live().find(|name| self.live.super_admins.contains(*name));
         maker.or(live().next()).or(group.first()).map_or("", String::as_str)
+    }
+
+    /// The version of Kubernetes that is wished, such as `1.35.2`.
+    pub(crate) fn wished_version(&self) -> String {
+        self.spec.kubernetes_version.as_str().trim_start_matches('v').to_owned()
     }
 
     /// The hosts whose facts are known, in the order of the inventory.
@@ -175,6 +185,11 @@ pub struct PlanningError {
 /// The container engine, and everything that is fetched before a cluster is touched.
 pub(crate) fn equip(chain: &mut Chain<'_>) {
     engine::wish(chain);
+    prefetch(chain);
+}
+
+/// All files and images, with the engine that is there.
+pub(crate) fn prefetch(chain: &mut Chain<'_>) {
     downloads::wish(chain);
     images::wish(chain);
 }
@@ -201,6 +216,8 @@ pub(crate) struct Chain<'a> {
     own: Option<reset::Own>,
     /// What is given in place of a step that was refused.
     refused: Option<Step>,
+    /// The gates that all further steps wait for.
+    barriers: Vec<String>,
 }
 
 impl<'a> Chain<'a> {
@@ -214,6 +231,7 @@ impl<'a> Chain<'a> {
             refusals: Vec::new(),
             own: host.remembers().then(|| reset::Own::of(&host)),
             refused: None,
+            barriers: Vec::new(),
         }
     }
 
@@ -228,9 +246,32 @@ impl<'a> Chain<'a> {
     pub(crate) fn add(&mut self, name: impl AsRef<str>, resource: impl Into<Resource>) -> &mut Step {
         let mut step = Step::new(&self.host.spec.name, self.component, self.phase, name.as_ref(), resource);
         step.remember = self.own.as_ref().is_some_and(|own| reset::is_remembered(own, &step.resource));
+        step.gates.clone_from(&self.barriers);
         let at = self.steps.len();
         self.steps.push(step);
         &mut self.steps[at]
+    }
+
+    /// The last step so far: when it is done, all are.
+    pub(crate) fn last(&self) -> Option<StepId> {
+        self.steps.last().map(|step| step.id.clone())
+    }
+
+    /// How many steps there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Makes all further steps wait for a gate, too: which of them will do something is not known yet.
+    pub(crate) fn barrier(&mut self, gate: &str) {
+        self.barriers.push(gate.to_owned());
+    }
+
+    /// Makes all steps from some number on one turn of a rollout.
+    pub(crate) fn turn(&mut self, from: usize, rollout: &str) {
+        for step in self.steps.iter_mut().skip(from) {
+            step.rollout = Some(rollout.to_owned());
+        }
     }
 
     /// Says that something cannot be planned. An operation with refusals must not run.

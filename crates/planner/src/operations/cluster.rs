@@ -5,16 +5,21 @@
 use std::collections::BTreeMap;
 
 use super::rules::{gates, lock_hosts, members_before_control_planes, policy, wait_for_dns};
+use super::upgrade_checks::refuse_other_version;
 use crate::Wishes;
 use crate::components::{
-    Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, equip, etcd, join, kubelet,
-    load_balancer, resolvers,
+    Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, equip, etcd, helm, join, kubelet,
+    load_balancer, resolvers, unbuilt,
 };
 
 /// What a cluster wishes of all its hosts whose facts are known; or everything that cannot be planned. `manifests` are
 /// the documents that users bring as their own network plugin: the names in `custom_cni_manifests` with the texts that
 /// they stand for.
 pub fn cluster(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<Wishes, Vec<PlanningError>> {
+    let refused = refuse_other_version(site);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
     let (mut steps, mut refusals) = (Vec::new(), Vec::new());
     for host in site.hosts() {
         let (own, refused) = chain(host, manifests).finish();
@@ -42,6 +47,7 @@ pub fn cluster(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<
 /// network, applications; at last the resolvers that need the cluster's DNS, and what nothing waits for.
 fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> {
     let mut chain = Chain::new(host);
+    unbuilt::refuse(&mut chain);
     begin(&mut chain);
     equip(&mut chain);
     etcd::wish(&mut chain);
@@ -50,7 +56,9 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> 
         load_balancer::wish(&mut chain);
         kubelet::wish(&mut chain);
         control_plane::wish(&mut chain);
+        control_plane::kube_proxy(&mut chain);
         join::wish(&mut chain);
+        helm::wish(&mut chain);
         apps::wish(&mut chain, manifests);
         // It waits for the joins of all, which need not wait for the network.
         join::nodes(&mut chain);

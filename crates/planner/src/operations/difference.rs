@@ -10,9 +10,9 @@ use kubespray_resource::{Resource, Step, StepId};
 use crate::Wishes;
 use crate::select::retain;
 
-/// What is left of `wanted` when hosts that need not learn anything are left alone: all steps of the hosts that are
-/// meant, and of the others what differs from `known`, with what that needs and what follows of it.
-pub(super) fn difference(wanted: Wishes, known: &Wishes, is_meant: impl Fn(&str) -> bool) -> Wishes {
+/// What is left of `wanted` when hosts that need not learn anything are left alone: all steps that are meant anyway, and
+/// of the others what differs from `known`, with what that needs and what follows of it.
+pub(super) fn difference(wanted: Wishes, known: &Wishes, is_meant: impl Fn(&Step) -> bool) -> Wishes {
     let before: HashMap<&StepId, &Resource> =
         known.steps.iter().map(|step| (&step.id, &step.resource)).collect();
     let differs = |step: &Step| before.get(&step.id).is_none_or(|resource| **resource != step.resource);
@@ -20,7 +20,7 @@ pub(super) fn difference(wanted: Wishes, known: &Wishes, is_meant: impl Fn(&str)
         wanted.steps.iter().enumerate().map(|(at, step)| (&step.id, at)).collect();
     let mut kept: BTreeSet<usize> = BTreeSet::new();
     let mut open: Vec<usize> = (0..wanted.steps.len())
-        .filter(|at| wanted.steps.get(*at).is_some_and(|step| is_meant(&step.host) || differs(step)))
+        .filter(|at| wanted.steps.get(*at).is_some_and(|step| is_meant(step) || differs(step)))
         .collect();
     while let Some(at) = open.pop() {
         let Some(step) = wanted.steps.get(at).filter(|_| kept.insert(at)) else { continue };
@@ -80,7 +80,7 @@ mod tests {
             let gate = Gate { steps: vec!["old/c/opens".into()], needs: Needs::All };
             Wishes { steps, gates: [("g".to_owned(), gate)].into(), ..Wishes::default() }
         };
-        let left = difference(wishes("two", true), &wishes("one", false), |host| host == "new");
+        let left = difference(wishes("two", true), &wishes("one", false), |step| step.host == "new");
         let texts = |names: &[&str]| names.iter().map(|name| format!("old/c/{name}")).collect::<Vec<_>>();
         let of_old = left.steps.iter().filter(|step| step.host == "old").map(|step| step.id.to_string());
         assert_eq!(of_old.collect::<Vec<_>>(), texts(&["changed", "a.service", "same-too", "opens"]));

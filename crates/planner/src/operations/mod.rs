@@ -3,16 +3,28 @@
 //! An operation puts components into an order for each host, and says what hosts wait for of each other: gates,
 //! rollouts, locks, how many hosts may fail.
 
+mod client;
 mod cluster;
 mod difference;
 mod remove;
 mod reset;
 mod rules;
 mod scale;
+mod status;
+mod upgrade;
+mod upgrade_checks;
 mod verify;
 
+pub use client::{ClientSource, client_sources, kubectl};
 pub use cluster::cluster;
 pub use remove::{Leaving, Removal, forget, remove};
 pub use reset::{Reset, reset};
 pub use scale::{Newcomers, scale};
+pub use status::{
+    ApiWay, CertificateStatus, Existence, HostAnswers, HostQuestions, HostStatus, JournalSeen, LockStatus,
+    MemberStatus, Remark, SOON_DAYS, STATUS_SCHEMA_VERSION, Status, StatusSeen, Versions, status,
+    status_questions,
+};
+pub use upgrade::{UpgradeOptions, upgrade};
+pub use upgrade_checks::refuse_other_version;
 pub use verify::{clocks_apart, verify};

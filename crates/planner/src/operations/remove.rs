@@ -4,7 +4,7 @@
 //! etcd, the host is wiped, and its node is deleted. A host that is gone for good is forgotten alike, without what only
 //! it could do. Who stays learns no more than it must ([`super::difference`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kubespray_resource::{
     Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Rollout, Step, StepId,
@@ -94,7 +94,11 @@ pub fn remove(
     facts.retain(|name, _| !leaving.hosts.contains(name));
     let with = Site { spec: site.spec, facts: &facts, live: &live };
     let without = Site { spec: after, facts: &facts, live: &live };
-    let others = difference(cluster(&without, manifests)?, &cluster(&with, manifests)?, |_| false);
+    let wanted = cluster(&without, manifests)?;
+    // Whoever leads now has what is done in the cluster's name from now on.
+    let leads =
+        if leaving.hosts.contains(site.leader()) { of_leader(&without, &wanted) } else { HashSet::new() };
+    let others = difference(wanted, &cluster(&with, manifests)?, |step| leads.contains(&step.id));
     let mut builder = Builder { wishes: others, refusals: Vec::new() };
     builder.build(site, &without, &gone, leaving);
     let Builder { mut wishes, refusals } = builder;
@@ -106,6 +110,17 @@ pub fn remove(
     let turns = Rollout { hosts: vec![without.leader().to_owned()], max_unavailable: 1, canaries: 0 };
     wishes.policy.rollouts.insert(COMPONENT.into(), turns);
     Ok(Removal { wishes, etcd: leave::tolerance(site, &gone) })
+}
+
+/// The steps that only the leader has: no other control plane has the like.
+fn of_leader(site: &Site<'_>, wishes: &Wishes) -> HashSet<StepId> {
+    let leader = site.leader();
+    let name = |step: &Step| step.id.as_str().split_once('/').map(|(_, name)| name.to_owned());
+    let planes = &site.spec.groups.control_plane;
+    let is_other = |step: &&Step| step.host != leader && planes.contains(&step.host);
+    let others: HashSet<Option<String>> = wishes.steps.iter().filter(is_other).map(name).collect();
+    let own = wishes.steps.iter().filter(|step| step.host == leader && !others.contains(&name(step)));
+    own.map(|step| step.id.clone()).collect()
 }
 
 /// What a cluster must not lose.

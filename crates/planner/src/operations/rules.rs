@@ -99,7 +99,7 @@ pub(super) fn policy(site: &Site<'_>) -> Policy {
 
 /// How many of some hosts `serial` lets through at once: a number, or a part of a hundred as Ansible rounds it. One
 /// at least; what cannot be read counts as the default of 20 %.
-fn serial(text: Option<&str>, hosts: usize) -> usize {
+pub(super) fn serial(text: Option<&str>, hosts: usize) -> usize {
     let text = text.map_or("20%", str::trim);
     let count = match text.strip_suffix('%') {
         Some(part) => part.trim().parse::<usize>().ok().map(|part| hosts.saturating_mul(part) / 100),

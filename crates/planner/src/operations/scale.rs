@@ -91,6 +91,6 @@ pub fn scale(
     let wanted = cluster(after, manifests)?;
     let known = cluster(before, manifests)?;
     let meant = new.all();
-    let wishes = difference(wanted, &known, |host| meant.contains(host));
+    let wishes = difference(wanted, &known, |step| meant.contains(&step.host));
     Ok(Wishes { operation: "scale".into(), ..wishes })
 }

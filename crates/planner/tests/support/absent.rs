@@ -36,7 +36,7 @@ pub fn absent(resource: &Resource) -> State {
         Resource::Archive(wish) => State::Archive(r::ArchiveState {
             stale: wish.members.iter().map(|member| member.path.clone()).collect(),
         }),
-        Resource::Command(_) => State::Command(r::CommandState { done: false }),
+        Resource::Command(_) => State::Command(r::CommandState { done: false, differs: Vec::new() }),
         Resource::Check(_) => {
             State::Check(r::CheckState { problem: Some("not there".into()), ..r::CheckState::default() })
         }

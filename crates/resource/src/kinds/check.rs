@@ -72,6 +72,8 @@ pub enum ObjectMust {
     Condition(String),
     /// Fields, by JSON pointer, have these values; an object that is not there has no other ones.
     Keep(BTreeMap<String, Value>),
+    /// A `Node` is ready, and its kubelet is of this version, such as `1.35.2` (OPS-059).
+    NodeAt(String),
 }
 
 impl ObjectMust {
@@ -86,6 +88,7 @@ impl ObjectMust {
         match self {
             Self::RolledOut { missing } => rollout_problem(live, *missing),
             Self::Condition(name) => condition_problem(live, name),
+            Self::NodeAt(version) => node_problem(live, version),
             Self::Keep(fields) => fields.iter().find_map(|(pointer, wanted)| {
                 let found = live.pointer(pointer)?;
                 let field = pointer.replace('/', ".");
@@ -108,6 +111,14 @@ pub fn condition_problem(live: &Value, name: &str) -> Option<String> {
             message => Some(format!("it is not `{name}`: {message}")),
         },
     }
+}
+
+fn node_problem(live: &Value, version: &str) -> Option<String> {
+    let found = live.pointer("/status/nodeInfo/kubeletVersion").and_then(Value::as_str).unwrap_or_default();
+    if found.strip_prefix('v').unwrap_or(found) != version {
+        return Some(format!("its kubelet is of version `{found}` and not yet `v{version}`"));
+    }
+    condition_problem(live, "Ready")
 }
 
 fn rollout_problem(live: &Value, missing: u64) -> Option<String> {
@@ -201,6 +212,17 @@ mod tests {
         assert_eq!(ready.problem(Some(&node("True"))), None);
         assert_eq!(ready.problem(Some(&node("False"))).unwrap(), "it is not `Ready`: no network");
         assert!(ready.problem(Some(&json!({}))).is_some() && ready.problem(None).is_some());
+        let at = |version: &str, status: &str| {
+            let mut node = node(status);
+            node["status"]["nodeInfo"] = json!({"kubeletVersion": version});
+            ObjectMust::NodeAt("1.36.3".into()).problem(Some(&node))
+        };
+        assert_eq!(at("v1.36.3", "True"), None);
+        assert_eq!(
+            at("v1.36.2", "True").unwrap(),
+            "its kubelet is of version `v1.36.2` and not yet `v1.36.3`"
+        );
+        assert_eq!(at("v1.36.3", "False").unwrap(), "it is not `Ready`: no network");
         let keep = ObjectMust::Keep([("/spec/blockSize".to_owned(), json!(26))].into());
         assert_eq!(keep.problem(None), None);
         assert_eq!(keep.problem(Some(&json!({"spec": {}}))), None);

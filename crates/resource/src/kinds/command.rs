@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::content::fill;
-use crate::{AlternativeName, Comparison, MissingSecret, Secrets, Token};
+use crate::{AlternativeName, Change, Comparison, ManifestFlags, MissingSecret, Secrets, Token};
 
 /// When a command is done already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum Guard {
         /// The names.
         names: BTreeSet<AlternativeName>,
     },
+    /// Never while manifests, by their paths, have other flags than these, whatever other guards say.
+    Flags(BTreeMap<String, ManifestFlags>),
 }
 
 /// A command that runs until its guards say that it is done. It is done when any one of them says so.
@@ -49,9 +51,20 @@ pub struct Command {
 pub struct CommandState {
     /// Whether a guard says so.
     pub done: bool,
+    /// What it would mend, where that is known.
+    #[serde(default)]
+    pub differs: Vec<Change>,
 }
 
 impl Command {
+    /// Program and arguments in one short line.
+    pub fn title(&self) -> String {
+        const LONGEST: usize = 100;
+        let whole = self.argv.join(" ");
+        let short: String = whole.lines().next().unwrap_or_default().chars().take(LONGEST).collect();
+        if short == whole { whole } else { format!("{short} …") }
+    }
+
     /// Standard input with its secrets.
     pub fn input(&self, secrets: &Secrets) -> Result<Option<String>, MissingSecret> {
         self.stdin.as_deref().map(|template| fill(template, secrets)).transpose()
@@ -60,7 +73,9 @@ impl Command {
     /// Whether it has to run.
     pub fn compare(&self, state: &CommandState) -> Comparison {
         let mut out = Comparison::default();
-        if !state.done {
+        if !state.differs.is_empty() {
+            out.changes.clone_from(&state.differs);
+        } else if !state.done {
             out.add("command", None, Some(self.argv.join(" ")));
         }
         out

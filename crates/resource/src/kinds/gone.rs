@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Comparison, PackageManager};
+use crate::{Comparison, PackageManager, Token};
 
 /// Something that must not be there any more. Each takes away only what it names: nothing foreign goes with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,13 @@ pub enum Gone {
         /// A folder of CNI configurations: the bridges that they name go, too.
         configurations: String,
     },
-    /// Routes that these programs made (`proto`).
-    Routes(Vec<String>),
+    /// Routes to pods.
+    Routes {
+        /// Which programs made them (`proto`).
+        protocols: Vec<String>,
+        /// The networks of pods, as `10.233.64.0/18`.
+        networks: Vec<String>,
+    },
     /// Virtual servers of kube-proxy: those at addresses of an interface and at ports of a range.
     VirtualServers {
         /// The interface that holds the addresses of services.
@@ -96,6 +101,30 @@ pub struct GoneState {
 }
 
 impl Gone {
+    /// What stopping a kubelet asks for: that whatever it made since the plan was made is looked for again.
+    pub fn runs_on() -> Token {
+        Token::from("reset:running")
+    }
+
+    /// Whether a running cluster makes such things at any time.
+    pub fn is_made_by_clusters(&self) -> bool {
+        match self {
+            Self::Pods { .. }
+            | Self::Processes(_)
+            | Self::Mounts { .. }
+            | Self::Namespaces(_)
+            | Self::Interfaces { .. }
+            | Self::Routes { .. }
+            | Self::VirtualServers { .. }
+            | Self::Filters { .. } => true,
+            Self::Tree { .. }
+            | Self::Folder { .. }
+            | Self::User(_)
+            | Self::Group(_)
+            | Self::Packages { .. } => false,
+        }
+    }
+
     /// What is still there.
     pub fn compare(&self, state: &GoneState) -> Comparison {
         let mut out = Comparison::default();
@@ -112,7 +141,7 @@ impl Gone {
             Self::Mounts { .. } => "mount",
             Self::Namespaces(_) => "network namespace",
             Self::Interfaces { .. } => "interface",
-            Self::Routes(_) => "route",
+            Self::Routes { .. } => "route",
             Self::VirtualServers { .. } => "virtual server",
             Self::Filters { .. } => "rule",
             Self::Tree { .. } => "path",
@@ -130,7 +159,8 @@ impl fmt::Display for Gone {
             Self::Pods { .. } => return f.write_str("pods"),
             Self::Filters { chains, .. } => return write!(f, "rules {}", chains.join(" ")),
             Self::VirtualServers { interface, .. } => interface.clone(),
-            Self::Processes(names) | Self::Routes(names) | Self::Packages { names, .. } => names.join(" "),
+            Self::Routes { networks, .. } => networks.join(" "),
+            Self::Processes(names) | Self::Packages { names, .. } => names.join(" "),
             Self::Mounts { below, .. } => below.join(" "),
             Self::Interfaces { names, .. } => names.join(" "),
             Self::Tree { path, .. } | Self::Folder { path, .. } => path.clone(),

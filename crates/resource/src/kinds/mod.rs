@@ -17,6 +17,7 @@ mod identity;
 mod image;
 mod key_copy;
 mod kubeadm;
+mod manifest;
 mod module;
 mod mount;
 mod node_state;
@@ -51,6 +52,7 @@ pub use identity::{AlternativeName, KeyAlgorithm, KeyFile, KeyState, Subject, Us
 pub use image::{Image, ImageEngine, ImageSource, ImageState, whole_reference};
 pub use key_copy::{KeyCopy, KeyCopyState, KeyOffer, KeySealing};
 pub use kubeadm::{KUBEADM_BEGUN, Kubeadm, KubeadmAction, KubeadmProgress, KubeadmState};
+pub use manifest::ManifestFlags;
 pub use module::{Module, ModuleState};
 pub use mount::{Mount, MountState};
 pub use node_state::{

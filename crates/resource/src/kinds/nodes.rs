@@ -1,6 +1,6 @@
 //! Which nodes a cluster has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,9 @@ pub struct NodeListed {
     pub cordoned_by: Option<String>,
     /// The version of its kubelet, such as `v1.36.2`.
     pub kubelet: String,
+    /// Its taints as `KEY:EFFECT`.
+    #[serde(default)]
+    pub taints: BTreeSet<String>,
 }
 
 impl Nodes {

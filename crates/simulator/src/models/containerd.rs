@@ -89,7 +89,7 @@ pub(super) fn crictl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Ou
         }
         ["pull", reference] => pull(host, reference, spawn),
         ["pods", "--quiet"] => ok(text(&host.inner.borrow(), PODS).unwrap_or_default()),
-        ["rmp", "--all", "--force"] => {
+        ["rmp", "--force", ..] => {
             if is_active(&host.inner.borrow(), "kubelet.service") {
                 let what = format!(
                     "`{}`: pods are taken away while the kubelet makes them anew",

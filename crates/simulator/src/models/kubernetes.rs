@@ -1,10 +1,11 @@
 //! The kubelet, what it runs of a control plane, and which of these answer.
 
+use kubespray_node::{HostError, Output, Spawn};
 use serde_json::{Value, json};
 
 use super::etcd::{answering, has_quorum, running};
 use super::pods::{Kubelet, pass};
-use super::{Viewer, address, at, is_active, now_us};
+use super::{Viewer, address, at, failed, is_active, now_us, ok};
 use crate::SimHost;
 use crate::host::{Inner, text};
 
@@ -52,6 +53,63 @@ pub(super) fn begin_api(host: &SimHost, is_anew: bool) {
         host.site.borrow_mut().broken.push(("control-planes", what));
     }
     host.inner.borrow_mut().api_away_us = (now, now + API_START_US);
+}
+
+/// `kubelet`, which only tells its version.
+pub(super) fn kubelet(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Output, HostError> {
+    drop(host.alive(30_000)?);
+    match words {
+        ["--version"] => ok(format!("Kubernetes {}\n", version_of(&host.inner.borrow(), "kubelet"))),
+        other => failed(format!("this model runs no kubelet with {other:?}")),
+    }
+}
+
+/// A kubelet that begins is what its program is then.
+pub(crate) fn kubelet_begins(inner: &mut Inner) {
+    let version = version_of(inner, "kubelet");
+    if let Some(unit) = inner.units.get_mut("kubelet.service") {
+        unit.version = version;
+    }
+}
+
+/// The version of a kubelet that was begun.
+fn kubelet_version(inner: &Inner) -> String {
+    let version = inner.units.get("kubelet.service").map(|unit| unit.version.clone());
+    version.filter(|version| !version.is_empty()).unwrap_or_else(|| version_of(inner, "kubelet"))
+}
+
+/// A kubelet must not be newer than any API server, which must not be two minor versions apart (OPS-005): told where
+/// one is.
+pub(super) fn check_skew(host: &SimHost) {
+    let hosts = host.site.borrow().hosts();
+    let own = host.inner.borrow().name.clone();
+    let server = |inner: &Inner| {
+        let manifest = text(inner, API_MANIFEST)?;
+        let image = find(&manifest, "image")?;
+        Some(image.rsplit_once(':')?.1.to_owned())
+    };
+    let mut broken = Vec::new();
+    let kubelet = kubelet_version(&host.inner.borrow());
+    let of_own = server(&host.inner.borrow());
+    for other in hosts.iter().map(|other| other.borrow()) {
+        let Some(found) = server(&other) else { continue };
+        if is_active(&host.inner.borrow(), "kubelet.service") && is_newer(&kubelet, &found) {
+            broken.push(format!(
+                "the kubelet of `{own}` is {kubelet}, and the API server of `{}` is {found}",
+                other.name
+            ));
+        }
+        if let Some(of_own) = &of_own
+            && minor(of_own).abs_diff(minor(&found)) > 1
+        {
+            broken.push(format!("the API servers of `{own}` and `{}` are {of_own} and {found}", other.name));
+        }
+    }
+    host.site.borrow_mut().broken.extend(broken.into_iter().map(|what| ("skew", what)));
+}
+
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|part| part.parse().ok()).unwrap_or(0)
 }
 
 /// Why the kubelet of a host would end at once.
@@ -218,7 +276,7 @@ pub(super) fn kubelets(host: &SimHost, cluster: u64) -> Vec<Kubelet> {
         let is_there = found.is_some_and(|(_, name, port, _)| {
             server(&asks, &name, port).is_ok_and(|server| server.cluster == cluster)
         });
-        let version = version_of(&inner, "kubelet");
+        let version = kubelet_version(&inner);
         out.push(Kubelet {
             node: node_name(&inner),
             version,

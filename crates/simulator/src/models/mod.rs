@@ -28,6 +28,7 @@ use crate::mirror::Mirror;
 
 pub(crate) use api::{http, is_built_in};
 pub(crate) use etcd::{Cluster, may_stop};
+pub(crate) use kubernetes::kubelet_begins;
 
 /// Where images are known.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +86,7 @@ pub(crate) fn run(host: &SimHost, spawn: &Spawn) -> Option<Result<Output, HostEr
         "etcdutl" => etcdctl::etcdutl,
         "kubeadm" => kubeadm::kubeadm,
         "kubectl" => kubectl::kubectl,
+        "kubelet" => kubernetes::kubelet,
         _ => return None,
     };
     if !is_installed(&host.inner.borrow(), program) {
@@ -102,6 +104,8 @@ pub(crate) fn started(host: &SimHost, unit: &str) -> Result<(), String> {
             programs_there(host, &["kubelet"])?;
             kubernetes::kubelet_problem(&host.inner.borrow()).map_or(Ok(()), Err)?;
             containerd::make_pods(host);
+            kubelet_begins(&mut host.inner.borrow_mut());
+            kubernetes::check_skew(host);
             Ok(())
         }
         _ => Ok(()),

@@ -92,7 +92,8 @@ fn names_in(views: &Views, value: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn default_text(entry: &Entry) -> String {
+/// What counts when nobody sets the variable.
+pub(crate) fn default_text(entry: &Entry) -> String {
     match &entry.default {
         Default::Value(value) => shown(&entry.name, value),
         Default::Unset => match &entry.fallback {

@@ -17,22 +17,32 @@ pub(super) fn server(
     server: Option<&str>,
     version: &str,
 ) -> Result<Option<Finding>, ApiError> {
-    let ready = client.plain(server, "/readyz?verbose")?;
-    if ready.status != 200 {
-        return Ok(Some(not_ready(&ready)));
+    if let Some(finding) = ready(client, server)? {
+        return Ok(Some(finding));
     }
-    let found = client.plain(server, "/version")?;
-    let json: Value = serde_json::from_slice(&found.body).unwrap_or_default();
-    let (told, wanted) = (text(&json, "/gitVersion"), format!("v{version}"));
+    let (told, wanted) = (told_version(client, server)?, format!("v{version}"));
     if told == wanted {
         return Ok(None);
     }
-    let told = if told.is_empty() { "nothing" } else { told };
+    let told = if told.is_empty() { "nothing".to_owned() } else { told };
     Ok(Some(
         Finding::new(format!("the API server says it is {told} in place of {wanted}")).hint(
             "`kubespray plan cluster` shows what an upgrade would do, or set `kube_version` to what runs",
         ),
     ))
+}
+
+/// Why an API server is not ready.
+pub(crate) fn ready(client: &Client<'_>, server: Option<&str>) -> Result<Option<Finding>, ApiError> {
+    let ready = client.plain(server, "/readyz?verbose")?;
+    Ok((ready.status != 200).then(|| not_ready(&ready)))
+}
+
+/// The version that an API server tells, such as `v1.36.2`; empty where it tells none.
+pub(crate) fn told_version(client: &Client<'_>, server: Option<&str>) -> Result<String, ApiError> {
+    let found = client.plain(server, "/version")?;
+    let json: Value = serde_json::from_slice(&found.body).unwrap_or_default();
+    Ok(text(&json, "/gitVersion").to_owned())
 }
 
 fn not_ready(response: &HttpResponse) -> Finding {

@@ -73,7 +73,7 @@ pub(super) fn certificates(
 }
 
 /// The certificate of a file in PEM; in a kubeconfig that of its user.
-fn of_file(host: &dyn Host, path: &str) -> Result<Result<String, String>, Failure> {
+pub(crate) fn of_file(host: &dyn Host, path: &str) -> Result<Result<String, String>, Failure> {
     let bytes = match words(host.read(path))? {
         Err(why) => return Ok(Err(format!("cannot be read: {why}"))),
         Ok(None) => return Ok(Err("is not there".into())),

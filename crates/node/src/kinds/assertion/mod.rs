@@ -1,8 +1,8 @@
 //! Whether a cluster works: each assertion is one look that changes nothing.
 
-mod api;
+pub(crate) mod api;
 mod etcd;
-mod local;
+pub(crate) mod local;
 mod names;
 mod pods;
 
@@ -98,7 +98,7 @@ pub(crate) fn look<'h>(
 }
 
 /// What the API server does not answer is what is wrong; only the end of the helper stays an error.
-fn told(result: Result<Option<Finding>, ApiError>) -> Result<Option<Finding>, Failure> {
+pub(crate) fn told(result: Result<Option<Finding>, ApiError>) -> Result<Option<Finding>, Failure> {
     match result {
         Ok(found) => Ok(found),
         Err(ApiError::Host(error @ (HostError::Gone | HostError::Cancelled))) => Err(error.into()),
@@ -111,7 +111,7 @@ fn told(result: Result<Option<Finding>, ApiError>) -> Result<Option<Finding>, Fa
 }
 
 /// What a host does not do, in words; only the end of the helper stays an error.
-fn words<T>(result: Result<T, HostError>) -> Result<Result<T, String>, Failure> {
+pub(crate) fn words<T>(result: Result<T, HostError>) -> Result<Result<T, String>, Failure> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error @ (HostError::Gone | HostError::Cancelled)) => Err(error.into()),

@@ -66,13 +66,12 @@ pub(crate) fn look(host: &dyn Host, client: &EtcdClient) -> Result<EtcdHealthSta
             return Ok(EtcdHealthState { wanted: true, members: Vec::new(), problem: Some(problem) });
         }
     };
-    let urls = |voters_only: bool| -> Vec<String> {
-        let asked = members.iter().filter(|member| !(voters_only && member.learner));
-        asked.filter_map(|member| member.client_urls.first().cloned()).collect()
-    };
-    let (mut statuses, silent) = statuses(ctl, &urls(false))?;
-    // A learner serves no reads that the cluster agrees on: it has no health of its own.
-    let healths = healths(ctl, &urls(true))?;
+    let url = |member: &EtcdListed| member.client_urls.first().cloned();
+    let (mut statuses, silent) = statuses(ctl, &members.iter().filter_map(url).collect::<Vec<_>>())?;
+    // A learner serves no reads that the cluster agrees on: it has no health of its own. Who is silent is waited for
+    // once.
+    let voters = members.iter().filter(|member| !member.learner).filter_map(url);
+    let healths = healths(ctl, &voters.filter(|url| statuses.contains_key(url)).collect::<Vec<_>>())?;
     let seen = |listed: EtcdListed| {
         let url = listed.client_urls.first().cloned();
         let status = url.as_ref().and_then(|url| statuses.remove(url));

@@ -20,7 +20,7 @@ pub(crate) fn observe(view: &View<'_>, wish: &Gone) -> Result<GoneState, Failure
         Gone::Interfaces { names, prefixes, configurations } => {
             network::interfaces(host, names, prefixes, configurations)?
         }
-        Gone::Routes(protocols) => network::routes(host, protocols)?,
+        Gone::Routes { protocols, networks } => network::routes(host, protocols, networks)?,
         Gone::VirtualServers { interface, ports } => network::virtual_servers(host, interface, *ports)?,
         Gone::Filters { .. } => filters::found(host, wish)?,
         Gone::Tree { path, keep_root: true } => host.list(path)?,
@@ -42,7 +42,9 @@ pub(crate) fn observe(view: &View<'_>, wish: &Gone) -> Result<GoneState, Failure
 /// Takes it away.
 pub(crate) fn apply(host: &dyn Host, wish: &Gone, state: &GoneState) -> Result<(), Failure> {
     match wish {
-        Gone::Pods { crictl, endpoint, grace_s } => running::end_pods(host, crictl, endpoint, *grace_s),
+        Gone::Pods { crictl, endpoint, grace_s } => {
+            running::end_pods(host, crictl, endpoint, *grace_s, &state.found)
+        }
         Gone::Processes(groups) => running::kill(host, groups),
         Gone::Mounts { .. } => running::unmount(host, &state.found),
         Gone::Namespaces(_) => network::remove_namespaces(host, &state.found),
@@ -50,7 +52,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &Gone, state: &GoneState) -> Result<(
             .found
             .iter()
             .try_for_each(|name| run(host, &["ip", "link", "delete", "dev", name]).map(drop)),
-        Gone::Routes(_) => network::remove_routes(host, &state.found),
+        Gone::Routes { .. } => network::remove_routes(host, &state.found),
         Gone::VirtualServers { .. } => network::remove_virtual_servers(host, &state.found),
         Gone::Filters { .. } => filters::remove(host, wish),
         Gone::Tree { path, keep_root } => {

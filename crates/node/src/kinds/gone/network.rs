@@ -1,14 +1,17 @@
 //! Namespaces, interfaces, routes, virtual servers.
 
+use std::net::IpAddr;
+
 use kubespray_resource::Failure;
 use serde_json::Value;
 
 use super::{lines_of, running};
-use crate::kinds::{must, run};
+use crate::kinds::{must, run, text_of};
 use crate::{Host, Spawn};
 
 const NAMESPACES: &str = "/run/netns";
-const INTERFACES: &str = "/sys/class/net";
+/// Those of the own network, also where `/sys` is that of another one.
+const INTERFACES: &str = "/proc/self/net/dev";
 
 /// Namespaces whose names begin so.
 pub(super) fn namespaces(host: &dyn Host, prefix: &str) -> Result<Vec<String>, Failure> {
@@ -34,7 +37,7 @@ pub(super) fn interfaces(
 ) -> Result<Vec<String>, Failure> {
     let bridges = bridges(host, configurations)?;
     let mut out = Vec::new();
-    for name in host.list(INTERFACES)? {
+    for name in all(host)? {
         let is_named =
             names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
         if is_named || bridges.contains(&name) && is_free(host, &name, prefixes)? {
@@ -44,14 +47,24 @@ pub(super) fn interfaces(
     Ok(out)
 }
 
+/// The names of all interfaces.
+fn all(host: &dyn Host) -> Result<Vec<String>, Failure> {
+    let text = text_of(host, INTERFACES)?.unwrap_or_default();
+    // Two lines of titles.
+    let names = text.lines().skip(2).filter_map(|line| line.split_once(':'));
+    Ok(names.map(|(name, _)| name.trim().to_owned()).collect())
+}
+
 /// A bridge that another interface is a port of may be the host's own way to its network. Those of pods, which go
 /// first, have names of their kind.
 fn is_free(host: &dyn Host, bridge: &str, prefixes: &[String]) -> Result<bool, Failure> {
-    let ports = host.list(&format!("{INTERFACES}/{bridge}/brif"))?;
-    let is_of_pod = |port: &String| {
+    let lines = lines_of(host, &["ip", "-o", "link", "show", "master", bridge])?;
+    // `7: veth12@if2: <BROADCAST> …`
+    let ports = lines.iter().filter_map(|line| line.split([':', '@']).nth(1)).map(str::trim);
+    let is_of_pod = |port: &str| {
         port.starts_with("veth") || prefixes.iter().any(|prefix| port.starts_with(prefix.as_str()))
     };
-    Ok(ports.iter().all(is_of_pod))
+    Ok(ports.into_iter().all(is_of_pod))
 }
 
 /// The bridges that configurations of CNI name.
@@ -71,8 +84,13 @@ fn bridges(host: &dyn Host, folder: &str) -> Result<Vec<String>, Failure> {
     Ok(out)
 }
 
-/// Routes, each behind its family: `-4 10.233.64.0/26 via 10.0.0.2 dev eth0 proto bird`.
-pub(super) fn routes(host: &dyn Host, protocols: &[String]) -> Result<Vec<String>, Failure> {
+/// Routes into some networks, each behind its family: `-4 10.233.64.0/26 via 10.0.0.2 dev eth0 proto bird`. A program
+/// of routes may have others that are the host's own.
+pub(super) fn routes(
+    host: &dyn Host,
+    protocols: &[String],
+    networks: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut out = Vec::new();
     for family in ["-4", "-6"] {
         for protocol in protocols {
@@ -80,11 +98,37 @@ pub(super) fn routes(host: &dyn Host, protocols: &[String]) -> Result<Vec<String
                 // Flags that are only shown.
                 let words = line.split_whitespace().filter(|word| !["linkdown", "dead"].contains(word));
                 let words: Vec<&str> = words.collect();
+                let to = words.iter().find(|word| {
+                    word.starts_with(|c: char| c.is_ascii_hexdigit()) && word.contains(['.', ':'])
+                });
+                if !to.is_some_and(|to| networks.iter().any(|network| holds(network, to))) {
+                    continue;
+                }
                 out.push(format!("{family} {} proto {protocol}", words.join(" ")));
             }
         }
     }
     Ok(out)
+}
+
+/// Whether a network holds an address or another network.
+fn holds(network: &str, other: &str) -> bool {
+    let parts = |text: &str| -> Option<(u128, u32, u32)> {
+        let (address, length) =
+            text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let (bits, all) = match address.parse().ok()? {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let length: u32 = length.map_or(Some(all), |length| length.parse().ok())?;
+        (length <= all).then_some((bits, length, all))
+    };
+    let (Some((bits, length, all)), Some((other, other_length, other_all))) = (parts(network), parts(other))
+    else {
+        return false;
+    };
+    let same = (bits ^ other).checked_shr(all - length).unwrap_or(0) == 0;
+    all == other_all && length <= other_length && same
 }
 
 pub(super) fn remove_routes(host: &dyn Host, routes: &[String]) -> Result<(), Failure> {
@@ -103,7 +147,7 @@ pub(super) fn virtual_servers(
     ports: (u16, u16),
 ) -> Result<Vec<String>, Failure> {
     // Without the interface, whatever is there is not of kube-proxy.
-    if !host.list(INTERFACES)?.iter().any(|name| name == interface) {
+    if !all(host)?.iter().any(|name| name == interface) {
         return Ok(Vec::new());
     }
     let addresses = lines_of(host, &["ip", "-o", "address", "show", "dev", interface])?;
@@ -132,4 +176,26 @@ pub(super) fn remove_virtual_servers(host: &dyn Host, servers: &[String]) -> Res
         run(host, &argv)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn networks_hold_what_lies_within() {
+        for (network, other, expected) in [
+            ("10.233.64.0/18", "10.233.64.0/26", true),
+            ("10.233.64.0/18", "10.233.127.9", true),
+            ("10.233.64.0/18", "10.233.128.0/26", false),
+            ("10.233.64.0/18", "10.233.0.0/16", false),
+            ("fd85:ee78:d8a6:8607::1:0000/112", "fd85:ee78:d8a6:8607::1:5", true),
+            ("0.0.0.0/0", "fd00::1", false),
+            ("::/0", "fd00::1", true),
+            ("10.0.0.0/33", "10.0.0.1", false),
+            ("words", "10.0.0.1", false),
+        ] {
+            assert_eq!(holds(network, other), expected, "{network} {other}");
+        }
+    }
 }

@@ -32,7 +32,13 @@ pub(super) fn pods(host: &dyn Host, crictl: &str, endpoint: &str) -> Result<Vec<
 }
 
 /// Ends containers, then takes their pods away, whose network is so given back.
-pub(super) fn end_pods(host: &dyn Host, crictl: &str, endpoint: &str, grace_s: u64) -> Result<(), Failure> {
+pub(super) fn end_pods(
+    host: &dyn Host,
+    crictl: &str,
+    endpoint: &str,
+    grace_s: u64,
+    pods: &[String],
+) -> Result<(), Failure> {
     let crictl = [crictl, "--runtime-endpoint", endpoint, "--timeout", "60s"];
     if grace_s > 0 {
         let list = Spawn { timeout: ASK, ..Spawn::new(crictl.iter().copied().chain(["ps", "--quiet"])) };
@@ -44,8 +50,10 @@ pub(super) fn end_pods(host: &dyn Host, crictl: &str, endpoint: &str, grace_s: u
             host.run(&Spawn { timeout: END_PODS + Duration::from_secs(grace_s), ..Spawn::new(argv) })?;
         }
     }
-    let argv = crictl.iter().copied().chain(["rmp", "--all", "--force"]);
-    must(host, Spawn { timeout: END_PODS, ..Spawn::new(argv) }).map(drop)
+    let argv = crictl.iter().copied().chain(["rmp", "--force"]).chain(pods.iter().map(String::as_str));
+    // A pod that cannot be ended, as its network is broken, ends with its processes.
+    let _ = spawn_if_there(host, &Spawn { timeout: END_PODS, ..Spawn::new(argv) })?;
+    Ok(())
 }
 
 /// How many processes control groups have.

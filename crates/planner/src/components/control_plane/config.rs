@@ -1,5 +1,7 @@
 //! kubeadm's documents (`kubeadm.k8s.io/v1beta4`; spec CP-050 to CP-065, CP-117 to CP-132).
 
+use std::collections::BTreeSet;
+
 use kubespray_spec::choices::{CloudProvider, NetworkPlugin};
 use serde_json::{Map, Value, json};
 
@@ -217,8 +219,11 @@ fn upgrade(host: &Host<'_>) -> Value {
     if let (Value::Object(apply), Value::Object(shared)) = (&mut apply, shared) {
         apply.extend(shared);
     }
-    set(&mut apply, "skipPhases", json!(kubeadm.kubeadm_init_phases_skip));
-    set(&mut node, "skipPhases", json!(kubeadm.kubeadm_upgrade_node_phases_skip));
+    let with_ours = |phases: &[String]| -> BTreeSet<String> {
+        phases.iter().cloned().chain(proxy::LEFT_TO_US.map(str::to_owned)).collect()
+    };
+    set(&mut apply, "skipPhases", json!(with_ours(&kubeadm.kubeadm_init_phases_skip)));
+    set(&mut node, "skipPhases", json!(with_ours(&kubeadm.kubeadm_upgrade_node_phases_skip)));
     json!({"apiVersion": API_VERSION, "kind": "UpgradeConfiguration", "apply": apply, "node": node})
 }
 

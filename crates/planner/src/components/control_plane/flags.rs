@@ -3,6 +3,9 @@
 //! Every file that a flag names is mounted, whatever else is switched on (CP-106). A token file has no flag any more
 //! and only its folder is mounted (CP-098).
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubespray_resource::ManifestFlags;
 use kubespray_spec::JsonMap;
 use kubespray_spec::choices::{AuditWebhookMode, NetworkPlugin};
 use serde_json::{Map, Value, json};
@@ -53,6 +56,49 @@ impl Flags {
         }
         self.list("tls-cipher-suites", certificates.tls_cipher_suites.as_deref().unwrap_or_default());
     }
+}
+
+/// Flags that kubeadm itself gives to each component, of Kubernetes 1.34 to 1.36.
+const OF_KUBEADM: [(&str, &str); 3] = [
+    (
+        "kube-apiserver",
+        "advertise-address allow-privileged authorization-mode client-ca-file enable-admission-plugins \
+         enable-bootstrap-token-auth etcd-cafile etcd-certfile etcd-keyfile etcd-servers \
+         kubelet-client-certificate kubelet-client-key kubelet-preferred-address-types proxy-client-cert-file \
+         proxy-client-key-file requestheader-allowed-names requestheader-client-ca-file \
+         requestheader-extra-headers-prefix requestheader-group-headers requestheader-username-headers secure-port \
+         service-account-issuer service-account-key-file service-account-signing-key-file service-cluster-ip-range \
+         tls-cert-file tls-private-key-file",
+    ),
+    (
+        "kube-controller-manager",
+        "allocate-node-cidrs authentication-kubeconfig authorization-kubeconfig bind-address client-ca-file \
+         cluster-cidr cluster-name cluster-signing-cert-file cluster-signing-key-file controllers kubeconfig \
+         leader-elect requestheader-client-ca-file root-ca-file service-account-private-key-file \
+         service-cluster-ip-range use-service-account-credentials",
+    ),
+    (
+        "kube-scheduler",
+        "authentication-kubeconfig authorization-kubeconfig bind-address kubeconfig leader-elect",
+    ),
+];
+
+/// The flags in manifests, by their paths, that kubeadm makes of its configuration.
+pub(super) fn of_manifests(host: &Host<'_>) -> BTreeMap<String, ManifestFlags> {
+    let folder = &host.settings().kubernetes.kube_manifest_dir;
+    let parts = [api_server(host, Vec::new()), controller_manager(host), scheduler(host)];
+    let manifests = OF_KUBEADM.into_iter().zip(parts).map(|((name, others), part)| {
+        let arguments = part.get("extraArgs").and_then(Value::as_array);
+        let text = |argument: &Value, key: &str| argument.get(key).and_then(Value::as_str).map(str::to_owned);
+        let set: BTreeSet<String> = arguments
+            .into_iter()
+            .flatten()
+            .filter_map(|argument| Some(format!("{}={}", text(argument, "name")?, text(argument, "value")?)))
+            .collect();
+        let others = others.split_whitespace().map(str::to_owned).collect();
+        (format!("{folder}/{name}.yaml"), ManifestFlags { set, others })
+    });
+    manifests.collect()
 }
 
 /// A boolean as Kubespray writes it, so that manifests that it made stay as they are.

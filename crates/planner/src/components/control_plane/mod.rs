@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use kubespray_resource::{
     Authority, Check, Command, Disruption, File, Guard, KeyAlgorithm, KeyFile, Kubeadm, KubeadmAction, Line,
-    Mode, ObjectAbsent, ObjectRef, Owner, Probe, StepId, Subject, Token,
+    Mode, ObjectAbsent, ObjectRef, Owner, Part, Probe, Raise, StepId, Subject, Token,
 };
 use kubespray_spec::choices::KubeAsymmetricEncryptionAlgorithm;
 
@@ -32,6 +32,9 @@ const ROLLOUT: &str = "control-plane";
 
 /// How long phases of kubeadm and restarts of pods may take, in seconds.
 const PHASE_TIMEOUT_S: u64 = 120;
+
+/// How long `kubeadm upgrade` may take, in seconds (OPS-039).
+const UPGRADE_TIMEOUT_S: u64 = 600;
 
 /// How often the API server of a host is asked whether it is well, in milliseconds.
 const READY_INTERVAL_MS: u64 = 1000;
@@ -128,6 +131,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     files::wish(chain);
     configuration(chain);
     if host.is_live_control_plane() {
+        upgrade(chain);
         changed(chain);
     } else if host.spec.name == host.site.leader() {
         init(chain);
@@ -165,6 +169,37 @@ fn configuration(chain: &mut Chain<'_>) {
     }
 }
 
+/// OPS-039, OPS-040: from the version that runs to the wished one. The leader raises what the cluster knows of itself,
+/// too; the others follow it.
+fn upgrade(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    let site = host.site;
+    let wished = site.wished_version();
+    let is_there = |found: &String| found.trim_start_matches('v') == wished;
+    let running = site.live.manifests.get(&host.spec.name);
+    if running.is_none_or(|running| running.values().all(is_there)) {
+        return;
+    }
+    let leads = host.spec.name == site.leader();
+    let version = wished.clone();
+    let action =
+        if leads { KubeadmAction::UpgradeApply { version } } else { KubeadmAction::UpgradeNode { version } };
+    // What may fail and what is left out stands in its configuration.
+    let upgrade = Kubeadm {
+        ignore_preflight_errors: Vec::new(),
+        timeout_s: UPGRADE_TIMEOUT_S,
+        ..kubeadm(&host, action, "kubeadm-config.yaml")
+    };
+    let step = chain.add("upgrade", upgrade);
+    step.disruption = Disruption::Quorum;
+    step.rollout = Some(ROLLOUT.into());
+    step.raises = Some(Raise { part: Part::ApiServer, to: wished });
+    if !leads {
+        // They do what the cluster says of itself.
+        step.after.push(StepId(format!("{}/control-plane/upload-config", site.leader())));
+    }
+}
+
 /// What a live control plane does with what changed.
 fn changed(chain: &mut Chain<'_>) {
     let host = chain.host;
@@ -187,7 +222,12 @@ fn changed(chain: &mut Chain<'_>) {
     let socket = &host.settings().engine.cri_socket;
     let crictl = format!("{}/crictl --runtime-endpoint {socket}", kubernetes.bin_dir);
     let script = manifests_script(&host, &crictl);
-    takes_turns(chain.add("manifests", command(&script, vec![Guard::Pending(manifests_token())])));
+    let mut guards = vec![Guard::Pending(manifests_token())];
+    // Patches of users change flags in ways that only kubeadm knows.
+    if host.settings().kubeadm.kubeadm_patches.is_empty() {
+        guards.push(Guard::Flags(flags::of_manifests(&host)));
+    }
+    takes_turns(chain.add("manifests", command(&script, guards)));
     for pod in ["kube-apiserver", "kube-scheduler"] {
         let script = format!(
             "for pod in $({crictl} pods --namespace kube-system --name '^{pod}-' --quiet); do \
@@ -310,13 +350,21 @@ fn join_others(chain: &mut Chain<'_>) {
 /// CP-166: the API server of this very host is well.
 fn is_ready(chain: &mut Chain<'_>) {
     let host = chain.host;
+    let step = chain.add("ready", api_server_is_well(&host));
+    if !host.site.live.control_planes.is_empty() {
+        step.rollout = Some(ROLLOUT.into());
+    }
+}
+
+/// Whether the API server of a host is well.
+pub(crate) fn api_server_is_well(host: &Host<'_>) -> Check {
     let settings = host.settings();
     let words = [
         &format!("{}/kubectl", settings.kubernetes.bin_dir),
         "--kubeconfig",
-        &admin(&host),
+        &admin(host),
         "--server",
-        &names::own_server(&host),
+        &names::own_server(host),
         "--tls-server-name",
         "kubernetes",
         "--request-timeout=5s",
@@ -324,15 +372,11 @@ fn is_ready(chain: &mut Chain<'_>) {
         "--raw=/healthz",
     ];
     let retries = u64::try_from(settings.apiserver.control_plane_health_retries).unwrap_or_default();
-    let check = Check {
+    Check {
         name: "the API server of this host is well".into(),
         probe: Probe::Command { argv: words.iter().map(ToString::to_string).collect(), prints: "ok".into() },
         timeout_s: retries * SECONDS_PER_RETRY,
         interval_ms: READY_INTERVAL_MS,
-    };
-    let step = chain.add("ready", check);
-    if !host.site.live.control_planes.is_empty() {
-        step.rollout = Some(ROLLOUT.into());
     }
 }
 
@@ -360,7 +404,18 @@ fn lead(chain: &mut Chain<'_>) {
     if settings.authentication.remove_anonymous_access {
         no_anonymous_access(chain, lets_join || !host.is_live_control_plane());
     }
-    proxy::wish(chain);
+}
+
+/// kube-proxy of all nodes, by the leader behind its control plane.
+pub(crate) fn kube_proxy(chain: &mut Chain<'_>) {
+    if chain.host.spec.name == chain.host.site.leader() {
+        proxy::wish(chain);
+    }
+}
+
+/// Waits until kube-proxy is everywhere as it is wished.
+pub(crate) fn kube_proxy_wait(chain: &mut Chain<'_>) {
+    proxy::wait(chain);
 }
 
 /// Done in every run whose plan has it: a plan has it only while somebody has yet to join, and what it makes expires.

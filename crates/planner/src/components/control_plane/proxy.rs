@@ -4,11 +4,12 @@
 //! replaced one after the other when that changes, not all at once by force. `hostnameOverride` is left out, because
 //! every pod is given the name of its node (CP-126).
 
-use kubespray_resource::{Digest, Object};
+use kubespray_resource::{Digest, Object, Part, Raise};
 use kubespray_spec::choices::NetworkPlugin;
 use serde_json::{Value, json};
 
 use super::super::kubelet::{feature_gates, gates_of};
+use super::super::objects::{image, rolled_out};
 use super::super::{Chain, Host, load_balancer, yaml};
 
 /// Where the pods have the ConfigMap.
@@ -99,6 +100,18 @@ fn kubeconfig(host: &Host<'_>) -> Value {
     })
 }
 
+/// What phases of `kubeadm upgrade` leave to us: kube-proxy must not be newer than any API server (OPS-048).
+pub(super) const LEFT_TO_US: [&str; 2] = ["addon/coredns", "addon/kube-proxy"];
+
+/// Waits until all nodes that can be reached have it.
+pub(super) fn wait(chain: &mut Chain<'_>) {
+    if !chain.host.settings().kube_proxy.kube_proxy_deployed {
+        return;
+    }
+    chain.begin("kubeadm", "kube-proxy");
+    rolled_out(chain, "DaemonSet", "kube-proxy");
+}
+
 /// ConfigMap and pods, by the leader.
 pub(super) fn wish(chain: &mut Chain<'_>) {
     let host = chain.host;
@@ -108,11 +121,14 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
     chain.begin("kubeadm", "kube-proxy");
     let texts = [yaml::document(&configuration(&host)), yaml::document(&kubeconfig(&host))];
     let digest = Digest::of(texts.concat().as_bytes());
+    let raises = Some(Raise { part: Part::KubeProxy, to: host.site.wished_version() });
+    let image =
+        image(&host, "kube_proxy", "registry.k8s.io/kube-proxy", &format!("v{}", host.site.wished_version()));
     let [configuration, kubeconfig] = texts;
     let mut object = |name: &str, manifest: Value| {
         let object =
             Object { kubeconfig: super::admin(&host), component: "kube-proxy".into(), manifest, force: true };
-        chain.add(name, object);
+        chain.add(name, object).raises.clone_from(&raises);
     };
     object(
         "configuration",
@@ -129,7 +145,10 @@ pub(super) fn wish(chain: &mut Chain<'_>) {
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
             "metadata": {"name": "kube-proxy", "namespace": "kube-system"},
-            "spec": {"template": {"metadata": {"annotations": {"kubespray.rs/configuration": digest.as_str()}}}},
+            "spec": {"template": {
+                "metadata": {"annotations": {"kubespray.rs/configuration": digest.as_str()}},
+                "spec": {"containers": [{"name": "kube-proxy", "image": image}]},
+            }},
         }),
     );
 }

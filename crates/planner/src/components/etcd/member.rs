@@ -129,7 +129,7 @@ pub(super) fn restart(chain: &mut Chain<'_>, cluster: &Cluster<'_>, member: &Mem
         take_turn(chain.add(kind.step(&format!("{name}-others-healthy")), others));
         // Events are not worth it.
         if kind == Kind::Main && chain.is_first("etcd snapshot") {
-            take_turn(chain.add("snapshot", snapshot(cluster, member, token)));
+            take_turn(chain.add("snapshot", snapshot(cluster, member, Some(token))));
         }
     }
     let step = chain.add(kind.step(name), enabled(kind.unit()));
@@ -162,7 +162,7 @@ fn membership<'a>(cluster: &Cluster<'a>, member: &Member<'a>, learner: bool) -> 
 
 /// ETCD-100 to ETCD-106. Its folder is named by how far the log of the cluster is: names rise as those with dates
 /// do, and a plan needs no clock.
-fn snapshot(cluster: &Cluster<'_>, member: &Member<'_>, when: Token) -> EtcdSnapshot {
+pub(super) fn snapshot(cluster: &Cluster<'_>, member: &Member<'_>, when: Option<Token>) -> EtcdSnapshot {
     let etcd = &member.host.settings.etcd;
     let answer: &[EtcdSeen] = match cluster.stage {
         Stage::Answering(answer) => answer,
@@ -173,7 +173,7 @@ fn snapshot(cluster: &Cluster<'_>, member: &Member<'_>, when: Token) -> EtcdSnap
     EtcdSnapshot {
         client: cluster.client(member.host, true),
         path: format!("{folder}/etcd-{:020}/snapshot.db", index.unwrap_or_default()),
-        when: Some(when),
+        when,
         keep: u32::try_from(etcd.etcd_backup_retention_count).ok().map(|count| EtcdKeep {
             folder,
             prefix: "etcd-".into(),

@@ -111,6 +111,16 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     }
 }
 
+/// A snapshot now, by a member of a cluster that answers (PAIN-040).
+pub(crate) fn snapshot(chain: &mut Chain<'_>) {
+    chain.begin("etcd", "etcd");
+    // What is wrong is told by the rest of etcd.
+    let Ok(whole) = Whole::of(chain.host.site) else { return };
+    if let Some(member) = whole.main.member(&chain.host.spec.name) {
+        chain.add("snapshot-before-upgrade", member::snapshot(&whole.main, member, None));
+    }
+}
+
 fn try_wish(chain: &mut Chain<'_>) -> Result<(), Problem> {
     let host = chain.host;
     let whole = Whole::of(host.site)?;

@@ -60,9 +60,7 @@ fn chart(chain: &mut Chain<'_>, settings: &CustomCni, release: &str) {
         chain.refuse("the chart of the network plugin is not named", "set `custom_cni_chart_ref`");
         return;
     };
-    let helm = format!("{}/helm", kubernetes.bin_dir);
-    let Some(member) = helm_member(chain) else { return };
-    downloads::install(chain, "helm", Some(&member), &helm, Mode::EXECUTABLE);
+    let Some(helm) = helm::install(chain) else { return };
     let values: BTreeMap<&String, &Value> = settings.custom_cni_chart_values.iter().collect();
     let version = set(settings.custom_cni_chart_version.as_ref());
     let repository = set(settings.custom_cni_chart_repository_name.as_ref())
@@ -115,17 +113,6 @@ fn chart(chain: &mut Chain<'_>, settings: &CustomCni, release: &str) {
         argv.extend(words(&["--version", version]));
     }
     chain.add("release", run(argv, None, for_release));
-}
-
-/// The name of the program in Helm's archive.
-fn helm_member(chain: &mut Chain<'_>) -> Option<String> {
-    match chain.host.spec.architecture.known() {
-        Some(architecture) => Some(format!("linux-{architecture}/helm")),
-        None => {
-            chain.refuse("the architecture is not known", "the host has to be reachable");
-            None
-        }
-    }
 }
 
 /// How servers of charts are reached.

@@ -83,7 +83,10 @@ pub(crate) fn wait(chain: &mut Chain<'_>) {
         return;
     }
     chain.begin("network", "network");
-    let nodes = host.site.hosts().filter(Host::is_node).map(|host| host.spec.node_name.clone()).collect();
+    // What was not ready before need not become it.
+    let was_unready = |host: &Host<'_>| host.site.live.node(host.spec).is_some_and(|seen| !seen.ready);
+    let nodes = host.site.hosts().filter(|host| host.is_node() && !was_unready(host));
+    let nodes = nodes.map(|host| host.spec.node_name.clone()).collect();
     let check = nodes_ready(chain, nodes);
     chain.add(READY, check);
     chain.begin("network", component(plugin(&host)));

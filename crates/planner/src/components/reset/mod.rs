@@ -9,6 +9,8 @@
 
 mod own;
 
+use std::net::IpAddr;
+
 use kubespray_resource::{
     Absent, Before, Block, Command, Disruption, Gone, Guard, Line, Mode, Owner, PutBack, Resource, Running,
     Token, Unit,
@@ -67,8 +69,8 @@ const INTERFACES: [&str; 20] = [
 ];
 /// Ends of pods' cables: of calico, and of Cilium.
 const PREFIXES: [&str; 2] = ["cali", "lxc_health"];
-/// calico's BIRD and Felix, kube-router.
-const PROTOCOLS: [&str; 3] = ["bird", "80", "17"];
+/// calico's BIRD and Felix, kube-router, and whoever names no protocol.
+const PROTOCOLS: [&str; 4] = ["bird", "80", "17", "boot"];
 /// What Kubespray calls its block of `/etc/hosts`.
 const HOSTS: [&str; 2] = ["# Ansible inventory hosts BEGIN", "# Ansible inventory hosts END"];
 /// Keys that hosts without a record of their own values may have in the file of kernel parameters.
@@ -147,7 +149,10 @@ fn services(chain: &mut Chain<'_>) {
     let host = chain.host;
     let settings = host.settings();
     for unit in ["k8s-certs-renew.timer", "k8s-certs-renew.service", "kubelet.service"] {
-        chain.add(unit, stopped(unit)).disruption = Disruption::Restart;
+        let step = chain.add(unit, stopped(unit));
+        step.disruption = Disruption::Restart;
+        // As long as it runs, what is there may change behind the plan.
+        step.notifies.push(Gone::runs_on());
     }
     let crictl = format!("{}/crictl", settings.kubernetes.bin_dir);
     let pods = Gone::Pods { crictl, endpoint: settings.engine.cri_socket.clone(), grace_s: 0 };
@@ -193,7 +198,16 @@ fn kernel(chain: &mut Chain<'_>, own: &Own) {
         configurations: CONFIGURATIONS.into(),
     };
     chain.add("interfaces", interfaces);
-    chain.add("routes", Gone::Routes(words(&PROTOCOLS)));
+    // Where hosts themselves are in such a network, a route of it may be the way by which we came.
+    let is_ours =
+        |name: &str| INTERFACES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let own = host.facts.addresses().filter(|address| !is_ours(&address.interface));
+    let own: Vec<IpAddr> =
+        own.flat_map(|address| [Some(address.address), address.gateway]).flatten().collect();
+    let networks = host.settings().network.kube_pods_subnets.0.iter();
+    let networks = networks.filter(|network| !own.iter().any(|address| network.0.contains(address)));
+    let networks = networks.map(ToString::to_string).collect();
+    chain.add("routes", Gone::Routes { protocols: words(&PROTOCOLS), networks });
     let filters = Gone::Filters {
         chains: words(&CHAINS),
         comments: words(&COMMENTS),
@@ -214,7 +228,13 @@ fn files(chain: &mut Chain<'_>, own: &Own) {
         }
     }
     let (trusted, argv) = match etcd::trust_store(&host) {
-        Some((path, argv)) => (Some(path), argv.into_iter().map(str::to_owned).collect()),
+        Some((path, mut argv)) => {
+            // Links of what is there no more go only so.
+            if argv == ["update-ca-certificates"] {
+                argv.push("--fresh");
+            }
+            (Some(path), argv.into_iter().map(str::to_owned).collect())
+        }
         None => (None, Vec::new()),
     };
     let trust = Token::from("reset:trust");

@@ -169,7 +169,7 @@ impl Own {
                 &containerd.containerd_state_dir,
             ];
             own.trees.extend(folders.map(String::clone));
-            own.trees.extend(["/etc/nerdctl", "/var/lib/nerdctl"].map(str::to_owned));
+            own.trees.extend(["/etc/nerdctl", "/var/lib/nerdctl", "/opt/containerd"].map(str::to_owned));
             own.files.push("/etc/crictl.yaml".into());
             own.mounts.extend(
                 [&containerd.containerd_state_dir, &containerd.containerd_storage_dir].map(String::clone),
@@ -198,7 +198,7 @@ impl Own {
 
     /// Whether a path goes with a cluster, whatever was there before.
     pub(crate) fn is_own(&self, path: &str) -> bool {
-        self.files.iter().chain(&self.folders).any(|own| own == path)
+        self.files.iter().any(|own| own == path)
             || self.trees.iter().any(|own| own == path || is_below(path, own))
     }
 }

@@ -130,16 +130,22 @@ pub(crate) fn steps(
     let applications = applications(site, manifests)?;
     let mut steps = Vec::new();
     for host in site.hosts() {
-        let mut chain = Chain::new(host);
-        chain.begin(COMPONENT, COMPONENT);
-        host::wish(&mut chain);
-        etcd::wish(&mut chain);
+        let mut chain = of_host(host);
         if asks == Some(host.spec.name.as_str()) {
             whole::wish(&mut chain, &applications);
         }
         steps.extend(chain.finish().0);
     }
     Ok(steps)
+}
+
+/// What a host finds out of itself.
+pub(crate) fn of_host(host: Host<'_>) -> Chain<'_> {
+    let mut chain = Chain::new(host);
+    chain.begin(COMPONENT, COMPONENT);
+    host::wish(&mut chain);
+    etcd::wish(&mut chain);
+    chain
 }
 
 /// What the cluster runs, whose workloads must be well.

@@ -115,6 +115,7 @@ impl Work<'_> {
         self.write(&files, true)?;
         if before != text(&self.host.inner.borrow(), API_MANIFEST) {
             kubernetes::begin_api(self.host, before.is_some());
+            kubernetes::check_skew(self.host);
         }
         Ok(())
     }
@@ -175,6 +176,7 @@ impl Work<'_> {
             unit.loaded = is_unit;
             unit.started_at = now;
         }
+        kubernetes::kubelet_begins(&mut inner);
         Ok(Ok(()))
     }
 }

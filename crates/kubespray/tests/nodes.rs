@@ -1,0 +1,113 @@
+//! Hosts that come to a cluster of real hosts and leave it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use kubespray_lab::{Lab, LabOptions, Supply};
+use support::site::Programs;
+use support::{Run, has, kubespray, left_out, sh, site};
+
+const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
+const ETCDCTL: &str = "/usr/local/bin/etcdctl.sh";
+
+/// The names of nodes that are ready, as a control plane lists them.
+fn ready(lab: &Lab, host: &str) -> Vec<String> {
+    let nodes = sh(lab, host, &format!("{KUBECTL} get nodes --no-headers"));
+    let words = nodes.lines().map(|node| node.split_whitespace().collect::<Vec<_>>());
+    let mut names: Vec<String> =
+        words.filter(|node| node.get(1) == Some(&"Ready")).map(|node| node[0].to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// An inventory of some of the lab's hosts, in this order; control planes hold etcd, and all are workers.
+fn write(lab: &Lab, folder: &Path, planes: &[&str], workers: &[&str]) {
+    let mut text = format!(
+        "all:\n  vars: {{ansible_user: lab, ansible_ssh_private_key_file: {}}}\n  hosts:\n",
+        lab.key().display()
+    );
+    let all: Vec<&str> = planes.iter().chain(workers).copied().collect();
+    for name in &all {
+        let host = lab.hosts().into_iter().find(|host| host.name == *name).unwrap();
+        let _ = writeln!(text, "    {name}: {{ansible_host: {}, ip: {}}}", host.address, host.address);
+    }
+    let of = |names: &[&str]| names.iter().map(|name| format!("{name}: ")).collect::<Vec<_>>().join(", ");
+    let _ = write!(
+        text,
+        "  children:\n    kube_control_plane: {{hosts: {{{0}}}}}\n    etcd: {{hosts: {{{0}}}}}\n    \
+         kube_node: {{hosts: {{{1}}}}}\n",
+        of(planes),
+        of(&all)
+    );
+    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+}
+
+#[test]
+fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
+    if left_out() {
+        return;
+    }
+    let supply = Supply::make(&Programs::at_hand().folders()).unwrap();
+    let lab = Lab::up(&LabOptions { name: "nodes".into(), hosts: 4 }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // The server's settings lie beside the inventory.
+    write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &[]);
+    let _server = site::served(&lab, &supply, folder);
+    let timed = |what: &str, arguments: &[&str]| -> Run {
+        let began = Instant::now();
+        let run = kubespray(folder, &lab, arguments);
+        eprintln!("{what}: {:?}", began.elapsed());
+        run
+    };
+    has(&timed("a cluster of three", &["cluster", "--no-verify"]), 0, "done: 3 hosts changed");
+
+    // A worker: it and the control plane that lets it in.
+    write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &["nodes4"]);
+    has(&timed("a worker more", &["scale"]), 0, "done: 2 hosts changed");
+    assert_eq!(ready(&lab, "nodes1"), ["nodes1", "nodes2", "nodes3", "nodes4"]);
+    has(&kubespray(folder, &lab, &["scale"]), 0, "Nothing to do");
+
+    // The first control plane, which leads, goes for good, and comes back as another one.
+    let authority = sh(&lab, "nodes2", "sha256sum < /etc/kubernetes/ssl/ca.crt");
+    let removed = timed("the first control plane less", &["remove-node", "nodes1", "--yes"]);
+    has(&removed, 0, "take `nodes1` out of the inventory now");
+    has(&removed, 0, "etcd keeps 2 members, of which 0 may be lost");
+    assert_eq!(ready(&lab, "nodes2"), ["nodes2", "nodes3", "nodes4"]);
+    assert_eq!(sh(&lab, "nodes2", &format!("{ETCDCTL} member list | grep -c started")), "2");
+    sh(
+        &lab,
+        "nodes1",
+        "test ! -e /etc/kubernetes && test ! -e /var/lib/etcd && test ! -e /usr/local/bin/kubelet",
+    );
+    sh(&lab, "nodes4", "! grep -q 'server '$(getent hosts nodes1 | cut -d' ' -f1)':' /etc/nginx/nginx.conf");
+    has(&kubespray(folder, &lab, &["remove-node", "nodes1", "--yes"]), 0, "Nothing to do");
+    has(&timed("the first control plane anew", &["scale"]), 0, "done: 4 hosts changed");
+    assert_eq!(ready(&lab, "nodes1"), ["nodes1", "nodes2", "nodes3", "nodes4"]);
+    assert_eq!(sh(&lab, "nodes1", "sha256sum < /etc/kubernetes/ssl/ca.crt"), authority, "it joined");
+    assert_eq!(sh(&lab, "nodes2", &format!("{ETCDCTL} member list | grep -c started")), "3");
+
+    // A worker dies for good.
+    lab.kill("nodes4").unwrap();
+    has(&kubespray(folder, &lab, &["remove-node", "nodes4", "--yes"]), 1, "remove-node nodes4 --dead");
+    has(
+        &timed("a dead worker less", &["remove-node", "nodes4", "--dead", "--yes"]),
+        0,
+        "done: 1 host changed",
+    );
+    assert_eq!(ready(&lab, "nodes1"), ["nodes1", "nodes2", "nodes3"]);
+
+    // What is left is what the inventory without it says.
+    write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &[]);
+    has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
+    has(&kubespray(folder, &lab, &["verify"]), 0, "the cluster works: ");
+
+    // What would cost the quorum is refused, and nothing is changed.
+    lab.kill("nodes3").unwrap();
+    let refused = kubespray(folder, &lab, &["remove-node", "nodes2", "--yes"]);
+    has(&refused, 1, "etcd would lose its quorum");
+}

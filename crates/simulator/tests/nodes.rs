@@ -1,0 +1,142 @@
+//! Hosts that come to a cluster and leave it (`scale`, `remove-node`), whatever dies on the way.
+//!
+//! `KUBESPRAY_SEEDS=100` tries more, `KUBESPRAY_SEED=17` one alone, `KUBESPRAY_EVERY_ACT=1` kills at every act.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    unreachable_pub,
+    reason = "a test that cannot go on fails"
+)]
+
+#[allow(dead_code, reason = "other tests need the rest")]
+#[path = "common/operations.rs"]
+mod operations;
+
+use std::collections::BTreeSet;
+
+use kubespray_planner::operations::Newcomers;
+use operations::*;
+
+/// One control plane with etcd, a worker.
+const SMALL: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {b: }}
+    kube_node: {hosts: {d: }}
+    etcd: {hosts: {b: }}
+";
+
+/// The same with two control planes more, one of them first, and a worker more.
+const LARGE: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {a: , b: , c: }}
+    kube_node: {hosts: {d: , e: }}
+    etcd: {hosts: {a: , b: , c: }}
+";
+
+/// `FIVE` without its first control plane and its last worker.
+const LESS: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {b: , c: }}
+    kube_node: {hosts: {d: }}
+    etcd: {hosts: {b: , c: }}
+";
+
+/// Addresses as imagined hosts have them: of a dead host nobody else knows it.
+const KNOWN: &str = "ip: \"10.1.0.{{ ['a', 'b', 'c', 'd', 'e'].index(inventory_hostname) }}\"\n";
+
+fn grown() -> Case {
+    let case = Case::new(
+        Some(&Operation::new(SMALL, "custom_cni", "")),
+        Operation::new(LARGE, "custom_cni", "").asked(Intent::Scale { without: SMALL }),
+    );
+    let touched: BTreeSet<&str> = case.plan.changes().map(|planned| planned.step.host.as_str()).collect();
+    assert_eq!(touched.into_iter().collect::<Vec<_>>(), NAMES);
+    let of_worker = case.plan.changes().filter(|planned| planned.step.host == "d");
+    let of_worker: Vec<&str> = of_worker.map(|planned| planned.step.id.as_str()).collect();
+    assert_eq!(of_worker, ["d/nginx/configuration", "d/nginx/pod"], "who stays learns what it must");
+    case
+}
+
+/// Hosts leave, some of them dead.
+fn shrunk(dead: &[&'static str]) -> Case {
+    let leaves = Intent::Remove { hosts: vec!["a", "e"], dead: dead.to_vec(), without: LESS };
+    Case::new(
+        Some(&Operation::new(FIVE, "custom_cni", KNOWN)),
+        Operation::new(FIVE, "custom_cni", KNOWN).asked(leaves),
+    )
+}
+
+#[test]
+fn the_controller_is_killed_while_a_cluster_grows() {
+    kill_by_seeds(&grown());
+}
+
+#[test]
+fn helpers_are_killed_while_a_cluster_grows() {
+    let case = grown();
+    seeds(4).for_each(|seed| case.kill_helper(seed));
+}
+
+#[test]
+fn a_cluster_grows_whatever_happens() {
+    let case = grown();
+    seeds(4).for_each(|seed| case.disturb(seed));
+}
+
+#[test]
+fn the_controller_is_killed_while_hosts_leave() {
+    kill_by_seeds(&shrunk(&[]));
+}
+
+#[test]
+fn hosts_leave_whatever_happens() {
+    let case = shrunk(&[]);
+    seeds(4).for_each(|seed| case.disturb(seed));
+}
+
+#[test]
+fn the_controller_is_killed_while_dead_hosts_are_forgotten() {
+    kill_by_seeds(&shrunk(&["a", "e"]));
+}
+
+#[test]
+fn who_is_left_works_without_those_that_left() {
+    for dead in [&[][..], &["a"], &["a", "e"]] {
+        let mut world = shrunk(dead).after();
+        world.go_for(SETTLED_MS);
+        assert_eq!(are_ready(&mut world, "b", &["b", "c", "d"]), Ok(()), "{dead:?}");
+        for left in ["a", "e"] {
+            let why = are_ready(&mut world, "b", &[left]).unwrap_err();
+            assert!(why.contains("it is not there"), "{dead:?}: {why}");
+        }
+        for host in ["b", "c"] {
+            let manifest = world.host(host).unwrap().text("/etc/kubernetes/manifests/kube-apiserver.yaml");
+            assert_eq!(manifest.unwrap().matches(":2379").count(), 2, "{dead:?}: {host} asks who stays");
+        }
+        // The cluster is what an inventory without them says: nothing is left to be done but by the way.
+        let operation = Operation::new(LESS, "custom_cni", KNOWN);
+        let left = operation.left(&mut world);
+        assert_eq!(left, Vec::<String>::new(), "{dead:?}");
+    }
+}
+
+#[test]
+fn who_is_new_is_told_by_those_that_know_the_cluster() {
+    let first = Operation::new(SMALL, "custom_cni", "");
+    let mut world = made(&first);
+    let new = Operation::new(LARGE, "custom_cni", "").newcomers(&mut world);
+    let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
+    let Newcomers { control_planes, members, workers } = new;
+    assert_eq!(
+        (names(&control_planes), names(&members), names(&workers)),
+        ("a c".into(), "a c".into(), "e".into())
+    );
+}

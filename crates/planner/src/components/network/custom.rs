@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::common_crds::apply_file;
 use super::super::objects::{NAMESPACE, kubeconfig};
-use super::super::{Chain, downloads, file};
+use super::super::{Chain, file, helm};
 
 pub(super) const COMPONENT: &str = "custom_cni";
 

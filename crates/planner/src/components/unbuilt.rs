@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Chain;
 
 /// Switches, and what they would bring.
-const SWITCHES: [(&str, &str); 26] = [
+const SWITCHES: [(&str, &str); 22] = [
     ("argocd_enabled", "Argo CD"),
     ("aws_ebs_csi_enabled", "the CSI driver of AWS EBS"),
     ("azure_csi_enabled", "the CSI driver of Azure disks"),
@@ -15,11 +15,8 @@ const SWITCHES: [(&str, &str); 26] = [
     ("cinder_csi_enabled", "the CSI driver of Cinder"),
     ("crun_enabled", "crun"),
     ("csi_snapshot_controller_enabled", "the snapshot controller"),
-    ("gateway_api_enabled", "the Gateway API"),
     ("gcp_pd_csi_enabled", "the CSI driver of GCP disks"),
-    ("gvisor_enabled", "gVisor"),
     ("ingress_alb_enabled", "the ALB ingress controller"),
-    ("kata_containers_enabled", "Kata Containers"),
     ("kubelet_csr_approver_enabled", "the approver of kubelets' certificates"),
     ("local_path_provisioner_enabled", "the local path provisioner"),
     ("local_volume_provisioner_enabled", "the local volume provisioner"),
@@ -28,7 +25,6 @@ const SWITCHES: [(&str, &str); 26] = [
     ("nvidia_accelerator_enabled", "drivers of NVIDIA accelerators"),
     ("openstack_lbaas_enabled", "load balancers of OpenStack"),
     ("persistent_volumes_enabled", "storage classes of clouds"),
-    ("prometheus_operator_crds_enabled", "the definitions of the Prometheus operator"),
     ("registry_enabled", "a registry in the cluster"),
     ("scheduler_plugins_enabled", "the scheduler plugins"),
     ("upcloud_csi_enabled", "the CSI driver of UpCloud"),

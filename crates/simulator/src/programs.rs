@@ -9,13 +9,20 @@ const MOUNTS: &str = "/proc/self/mounts";
 
 /// Whether a program changes the host.
 pub(crate) fn changes(argv: &[&str]) -> bool {
-    !matches!(
-        argv,
-        ["systemctl", "show" | "is-active" | "status" | "is-enabled", ..]
-            | ["dpkg-query" | "journalctl" | "test" | "cat" | "true", ..]
-            | ["apt-mark", "showhold"]
-            | ["dpkg", "--no-act", ..]
-    )
+    let looks = |program: &&str| match *program {
+        "ip" => argv.contains(&"show"),
+        "nft" | "ipset" => argv.contains(&"list"),
+        "ipvsadm" => argv.contains(&"--save"),
+        program => program.ends_with("-save"),
+    };
+    !argv.first().is_some_and(looks)
+        && !matches!(
+            argv,
+            ["systemctl", "show" | "is-active" | "status" | "is-enabled", ..]
+                | ["dpkg-query" | "journalctl" | "test" | "cat" | "true", ..]
+                | ["apt-mark", "showhold"]
+                | ["dpkg", "--no-act", ..]
+        )
 }
 
 /// Runs a program.

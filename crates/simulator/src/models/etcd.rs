@@ -197,6 +197,14 @@ fn begin(
         Some("new") => {
             let token = settings.get("ETCD_INITIAL_CLUSTER_TOKEN").map_or("", String::as_str);
             let id = number_of(&format!("{token} {sorted:?}"));
+            let data_dir = settings.get("ETCD_DATA_DIR").map_or("", String::as_str);
+            // The own host has no data, or it would not begin anew.
+            let has_data = |host: &std::rc::Rc<std::cell::RefCell<Inner>>| {
+                host.try_borrow().is_ok_and(|host| mark(&host, data_dir).is_some_and(|(of, _)| of == id))
+            };
+            if !site.hosts().iter().any(has_data) {
+                site.clusters.remove(&id);
+            }
             let made = site.clusters.entry(id).or_default();
             // All members of a cluster lost their data: it begins again.
             if made.members.is_empty() {

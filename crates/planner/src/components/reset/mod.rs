@@ -104,7 +104,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
 pub(super) fn is_remembered(own: &Own, resource: &Resource) -> bool {
     match resource {
         // The folders above it that are made with it may be nobody's.
-        Resource::Directory(wish) => !above(&wish.path).is_some_and(|above| own.is_own(above)),
+        Resource::Directory(_) => true,
         Resource::Unit(wish) => !own.is_own(&format!("{}{}", own::UNITS, wish.name)),
         Resource::Block(_)
         | Resource::Line(_)
@@ -119,10 +119,6 @@ pub(super) fn is_remembered(own: &Own, resource: &Resource) -> bool {
         // Those of kubeadm, etcd and Kubernetes leave nothing elsewhere.
         other => other.replaces().is_some_and(|path| !own.is_own(path) && !is_resolver(path)),
     }
-}
-
-fn above(path: &str) -> Option<&str> {
-    path.trim_end_matches('/').rsplit_once('/').map(|(above, _)| above)
 }
 
 fn is_resolver(path: &str) -> bool {

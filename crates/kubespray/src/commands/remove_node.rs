@@ -24,7 +24,14 @@ pub(crate) fn run(options: &Options, printer: &mut Printer) -> Result<ExitCode, 
     if !planned.plan.is_empty() && !options.yes && !skips {
         confirm(&planned.plan.cluster, &names, printer)?;
     }
+    let touched = if planned.plan.is_empty() { Vec::new() } else { planned.plan.hosts() };
+    let wiped: Vec<String> =
+        touched.into_iter().filter(|host| leaving.contains(*host)).map(str::to_owned).collect();
     let ran = operation::run_planned(planned, &options.running, printer)?;
+    if ran.code == ExitCode::SUCCESS {
+        // The last traces are the helper's own: its journal, and what the hosts were before.
+        operation::clean(&ran.reach, &wiped, printer);
+    }
     if ran.code == ExitCode::SUCCESS && !printer.is_json() {
         for line in operation::to_forget(&ran.reach.site, &leaving) {
             printer.line(&line);

@@ -200,3 +200,40 @@ fn an_imagined_cluster_is_upgraded() {
     let (code, _, err) = kubespray(folder.path(), &["upgrade-cluster", "--max-unavailable", "half"]);
     assert!(code == 2 && err.contains("it is a number such as `2`"), "{code} {err}");
 }
+
+#[test]
+fn what_a_cluster_cannot_spare_or_bear_is_refused() {
+    let folder = cluster_site();
+    let (code, out, err) = kubespray(folder.path(), &["remove-node", "a", "b", "c", "--simulate"]);
+    assert!(code == 1 && out.is_empty(), "{code} {out}{err}");
+    assert!(
+        err.contains("error[last-control-plane]: no control plane would be left: a, b and c would go"),
+        "{err}"
+    );
+    assert!(err.contains("`kubespray scale`"), "{err}");
+    let (code, _, err) = kubespray(folder.path(), &["remove-node", "x", "--simulate"]);
+    assert!(code == 2 && err.contains("`x`"), "{code} {err}");
+    // An even number of members is refused before any host is asked.
+    let even = std::fs::read_to_string(folder.path().join("hosts.yaml")).unwrap();
+    let even = even.replace("etcd: {hosts: {a: , b: , c: }}", "etcd: {hosts: {a: , b: , c: , w: }}");
+    std::fs::write(folder.path().join("hosts.yaml"), even).unwrap();
+    let (code, out, err) = kubespray(folder.path(), &["scale", "--simulate"]);
+    assert!(
+        code == 1 && out.is_empty() && err.contains("etcd has 4 members, an even number"),
+        "{code} {out}{err}"
+    );
+}
+
+#[test]
+fn the_first_control_plane_leaves_like_any_other() {
+    let folder = cluster_site();
+    let changes = changes(folder.path(), &["plan", "remove-node", "a", "--simulate"]);
+    assert_eq!(changes["w"], ["nginx/configuration", "nginx/pod"]);
+    assert!(changes["a"].iter().all(|step| step.starts_with("reset/")), "{changes:?}");
+    assert!(changes["b"].contains(&"pre-remove/drain-a".to_owned()), "{changes:?}");
+    assert!(changes["b"].contains(&"etcd/without-a".to_owned()), "{changes:?}");
+    assert_eq!(changes["b"].last().map(String::as_str), Some("post-remove/node-a"));
+    let (code, out, err) = kubespray(folder.path(), &["remove-node", "a", "--simulate"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+}

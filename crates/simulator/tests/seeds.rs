@@ -87,14 +87,13 @@ fn is_true(report: &Report, faults: &[Fault]) -> Result<(), String> {
         }
         other => return Err(format!("{other:?}")),
     }
+    let is_away = |text: &str| text.contains("cannot be reached") || text.contains("has not answered");
     for failure in &report.failures {
         let text = format!("{} {}", failure.failure.message, failure.failure.evidence.join(" "));
         let about = &failure.host;
         let is_true = faults.iter().any(|fault| match fault {
-            Fault::PowerLoss { host, .. } | Fault::Off { host, .. } => {
-                host == about && text.contains("cannot be reached")
-            }
-            Fault::Cut { hosts, .. } => hosts.contains(about) && text.contains("cannot be reached"),
+            Fault::PowerLoss { host, .. } | Fault::Off { host, .. } => host == about && is_away(&text),
+            Fault::Cut { hosts, .. } => hosts.contains(about) && is_away(&text),
             Fault::DiskFull { host, .. } => host == about && text.contains("space"),
             Fault::MirrorDown { host, .. } => {
                 host == about && (text.contains("Failed to fetch") || text.contains("could not be fetched"))

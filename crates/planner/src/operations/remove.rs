@@ -69,9 +69,18 @@ pub fn forget(live: &Live, hosts: &BTreeSet<String>) -> Live {
     ] {
         names.retain(|name| !hosts.contains(name));
     }
-    for settings in [&mut live.etcd.settings, &mut live.etcd_events.settings] {
-        settings.retain(|name, _| !hosts.contains(name));
+    for texts in [
+        &mut live.etcd.settings,
+        &mut live.etcd_events.settings,
+        &mut live.other_kubelets,
+        &mut live.unwell,
+        &mut live.cluster_ids,
+        &mut live.etcd_ids,
+    ] {
+        texts.retain(|name, _| !hosts.contains(name));
     }
+    live.manifests.retain(|name, _| !hosts.contains(name));
+    live.before.retain(|name, _| !hosts.contains(name));
     live
 }
 

@@ -175,6 +175,15 @@ impl Operation {
         (report.unwrap(), events)
     }
 
+    /// Hosts that are dead lose their power for good. A copy of a world has them back.
+    pub fn lose(&self, world: &mut World) {
+        let Intent::Remove { dead, .. } = &self.asked else { return };
+        for host in dead {
+            world.befall(Fault::Off { host: (*host).to_owned(), off_ms: u64::MAX });
+        }
+        world.go_for(SETTLED_MS);
+    }
+
     /// The hosts that the cluster has not.
     pub fn newcomers(&self, world: &mut World) -> Newcomers {
         let facts = world.facts();
@@ -291,15 +300,11 @@ impl Case {
             assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
             before.go_for(SETTLED_MS);
         }
-        if let Intent::Remove { dead, .. } = &operation.asked {
-            for host in dead {
-                before.befall(Fault::Off { host: (*host).to_owned(), off_ms: u64::MAX });
-            }
-            before.go_for(SETTLED_MS);
-        }
+        operation.lose(&mut before);
         let (plan, wanted) = operation.plan(&mut before);
         assert!(!plan.is_empty());
         let mut world = before.copy(3);
+        operation.lose(&mut world);
         let holder = world.holder("r", "cluster");
         let began = world.now_ms();
         let operator = world.begin(plan.clone(), holder, &wanted.secrets, Options::default()).unwrap();
@@ -320,9 +325,16 @@ impl Case {
         world.begin(self.plan.clone(), holder, &self.wanted.secrets, Options::default()).unwrap()
     }
 
+    /// The hosts before it.
+    pub fn world(&self, seed: u64) -> World {
+        let mut world = self.before.copy(seed);
+        self.operation.lose(&mut world);
+        world
+    }
+
     /// The hosts when it is done.
     pub fn after(&self) -> World {
-        let mut world = self.before.copy(3);
+        let mut world = self.world(3);
         self.begin(&mut world);
         world.go();
         assert_eq!(world.violations(), []);
@@ -332,7 +344,7 @@ impl Case {
     /// The controller is killed before an act; somebody goes on.
     pub fn kill(&self, act: u64) {
         let what = format!("act {act} of {}", self.acts);
-        let mut world = self.before.copy(3);
+        let mut world = self.world(3);
         let operator = self.begin(&mut world);
         world.kill_before_act(operator, act);
         world.go();
@@ -346,7 +358,7 @@ impl Case {
         let (host, count) = self.effects[random.below(self.effects.len() as u64) as usize].clone();
         let before_effect = 1 + random.below(count);
         let what = format!("effect {before_effect} of {host}");
-        let mut world = self.before.copy(seed);
+        let mut world = self.world(seed);
         world.befall(Fault::KillHelper { host, before_effect });
         let operator = self.begin(&mut world);
         world.go();
@@ -359,7 +371,7 @@ impl Case {
     /// Things go wrong by chance.
     pub fn disturb(&self, seed: u64) {
         let mut random = Random::new(seed, "operation");
-        let mut world = self.before.copy(seed);
+        let mut world = self.world(seed);
         let hosts: Vec<String> = world.hosts().map(|(name, _)| name.to_owned()).collect();
         for _ in 0..=random.below(3) {
             let host = hosts[random.below(hosts.len() as u64) as usize].clone();

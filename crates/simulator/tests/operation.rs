@@ -327,7 +327,7 @@ fn a_changed_variable_changes_what_it_must() {
         (
             "coredns_default_zone_cache_block: cache 60",
             "",
-            "coredns/configmap-coredns coredns/deployment-coredns dns/ready",
+            "coredns/configmap-coredns coredns/deployment-coredns coredns/ready",
         ),
     ] {
         let mut world = before.copy(1);

@@ -10,8 +10,8 @@ use super::{Ctl, as_seen, health, pause, refused};
 use crate::failure::impossible;
 use crate::{Host, View};
 
-/// How often a learner is asked to vote: it refuses until it has caught up.
-const PROMOTE_AGAIN: Duration = Duration::from_secs(2);
+/// How often a learner is asked to vote, which refuses until it has caught up, and a cluster for its members.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The members of the cluster.
 pub(crate) fn observe(view: &View<'_>, wish: &EtcdMember) -> Result<EtcdMemberState, Failure> {
@@ -35,7 +35,10 @@ pub(crate) fn apply(host: &dyn Host, wish: &EtcdMember) -> Result<(), Failure> {
     let urls = wish.peer_urls.join(",");
     match (wish.find(&listed), wish.present) {
         (None, false) => Ok(()),
-        (Some(is), false) => act(EtcdChange::Remove(&is.id), &["member", "remove", &is.id]),
+        (Some(is), false) => {
+            act(EtcdChange::Remove(&is.id), &["member", "remove", &is.id])?;
+            until_it_answers(ctl, wish)
+        }
         (None, true) => {
             if wish.peer_urls.is_empty() {
                 return Err(impossible(format!("the member `{}` has no peer URL", wish.name)));
@@ -91,6 +94,22 @@ fn change_by(
     if output.is_success() { Ok(()) } else { Err(refused(&ctl.spawn(&[], arguments, None).argv, &output)) }
 }
 
+/// Without the member that led the others agree on another one first, and answer nobody meanwhile.
+fn until_it_answers(ctl: Ctl<'_>, wish: &EtcdMember) -> Result<(), Failure> {
+    let deadline = ctl.host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
+    while let Err(problem) = as_seen(ctl.members())? {
+        if ctl.host.now_ms() >= deadline {
+            let message =
+                format!("etcd answers nobody {} s after `{}` left: {problem}", wish.timeout_s, wish.name);
+            return Err(
+                Failure::of_host(message).hint("look at `journalctl -u etcd` on the members that stay")
+            );
+        }
+        pause(ctl.host, ASK_AGAIN)?;
+    }
+    Ok(())
+}
+
 /// Lets a learner vote as soon as it has caught up.
 fn promote(ctl: Ctl<'_>, wish: &EtcdMember, is: &EtcdListed) -> Result<(), Failure> {
     let deadline = ctl.host.now_ms().saturating_add(wish.timeout_s.saturating_mul(1000));
@@ -122,6 +141,6 @@ fn promote(ctl: Ctl<'_>, wish: &EtcdMember, is: &EtcdListed) -> Result<(), Failu
                 late.hint("look at `journalctl -u etcd` on the new member; a large database takes time")
             );
         }
-        pause(ctl.host, PROMOTE_AGAIN)?;
+        pause(ctl.host, ASK_AGAIN)?;
     }
 }

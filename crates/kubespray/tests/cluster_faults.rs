@@ -42,11 +42,17 @@ impl Site<'_> {
     fn sh(&self, host: &str, script: &str) -> String {
         sh(self.lab, host, script)
     }
+
+    fn everywhere(&self, script: &str) {
+        for host in self.lab.hosts() {
+            self.sh(&host.name, script);
+        }
+    }
 }
 
 /// A run that failed in one place, and says what, why, what to do, and how to go on.
 fn fails(run: &Run, step: &str, why: &str, advice: &str) {
-    has(run, 1, &format!("failed: {step}\n"));
+    has(run, 1, &format!("failed: {step}"));
     has(run, 1, why);
     has(run, 1, &format!("-> {advice}"));
     has(run, 1, "to go on: kubespray runs resume ");
@@ -76,22 +82,20 @@ fn lab_every_fault_is_one_clear_error_and_the_cluster_is_finished() {
     has(&wrong, 1, "the same on ffault2 and ffault3");
     has(&wrong, 1, "check the password given with `-K`");
     assert_eq!(wrong.err.matches("error[").count(), 1, "{}", wrong.err);
-    for host in lab.hosts() {
-        cluster.sh(&host.name, "test ! -e /etc/kubernetes && test ! -e /var/lib/kubespray/journal");
-    }
+    cluster.everywhere("test ! -e /etc/kubernetes && test ! -e /var/lib/kubespray/journal");
     tell("wrong password");
 
-    // A package that no source has.
-    cluster.sh("ffault2", "dpkg --purge --force-depends xfsprogs && mv /etc/apt/sources.list /root/");
+    // A package that no source has; no host comes further, so that the next faults find their steps undone.
+    cluster.everywhere("dpkg --purge --force-depends xfsprogs && mv /etc/apt/sources.list /root/");
     cluster.sh("ffault1", SMALL_DISK);
     let run = cluster.run(&["cluster", "-e", "download_retries=2"]);
     fails(
         &run,
-        "ffault2/system-packages/packages",
+        "system-packages/packages on ffault",
         "apt does not know one of: xfsprogs",
         "look at the sources in /etc/apt",
     );
-    cluster.sh("ffault2", XFSPROGS);
+    cluster.everywhere(XFSPROGS);
     tell("missing package");
 
     // The mirror is down.

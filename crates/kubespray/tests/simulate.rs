@@ -237,3 +237,20 @@ fn the_first_control_plane_leaves_like_any_other() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
 }
+
+#[test]
+fn an_imagined_cluster_is_taken_off_its_hosts() {
+    let folder = cluster_site();
+    let changes = changes(folder.path(), &["plan", "reset", "--simulate"]);
+    assert!(changes["w"].contains(&"reset/kubelet.service".to_owned()), "{changes:?}");
+    let (code, out, err) = kubespray(folder.path(), &["reset", "--simulate"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.ends_with("simulated: a second run would change nothing\n"), "{out}");
+    let (code, _, err) = kubespray(folder.path(), &["reset", "--simulate", "--limit", "a:b:c"]);
+    assert_eq!(code, 1, "{err}");
+    let last = "the last control plane of a cluster that has other nodes would be gone";
+    assert!(err.contains(last), "{err}");
+    let (code, _, err) = kubespray(folder.path(), &["reset", "--simulate", "--dead", "ww"]);
+    assert_ne!(code, 0);
+    assert!(err.contains("no host `ww` in the cluster"), "{err}");
+}

@@ -19,6 +19,7 @@ fn kubeadm(action: KubeadmAction) -> Kubeadm {
         program: "kubeadm".into(),
         action,
         config: Some(CONFIG.into()),
+        certificates: Some("/etc/kubernetes/ssl".into()),
         ignore_preflight_errors: Vec::new(),
         skip_phases: Vec::new(),
         environment: BTreeMap::new(),
@@ -93,6 +94,44 @@ fn what_was_begun_is_finished_with_the_same_authority() {
             );
         }
     }
+}
+
+/// kubeadm takes what is there for whole, so a half of a pair would fail it for ever.
+#[test]
+fn what_was_written_in_half_is_made_anew() {
+    const KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nMHc=\n-----END EC PRIVATE KEY-----\n";
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n";
+    let path = |name: &str| format!("/etc/kubernetes/ssl/{name}");
+    let world = world();
+    world.state("fail-at", "wait-control-plane");
+    world.apply(init()).unwrap_err();
+    let torn = [
+        ("apiserver.key", KEY),
+        ("apiserver-kubelet-client.crt", CERTIFICATE),
+        ("front-proxy-ca.key", KEY),
+        ("sa.pub", ""),
+    ];
+    for (name, text) in torn {
+        world.put(&path(name), text);
+    }
+    for half in ["apiserver.crt", "apiserver-kubelet-client.key", "front-proxy-ca.crt", "sa.key"] {
+        let _ = fs::remove_file(world.path(&path(half)));
+    }
+    for (name, text) in [("front-proxy-client.key", KEY), ("front-proxy-client.crt", CERTIFICATE)] {
+        world.put(&path(name), text);
+    }
+    world.put("/etc/kubernetes/admin.conf", "apiVersion: v1\nclus");
+    let authority = fs::read_to_string(world.path(&path("ca.crt"))).ok();
+    world.apply(init()).unwrap_err();
+    for (name, _) in torn {
+        assert!(!world.path(&path(name)).exists(), "{name}");
+    }
+    assert_ne!(
+        fs::read_to_string(world.path("/etc/kubernetes/admin.conf")).ok().as_deref(),
+        Some("apiVersion: v1\nclus")
+    );
+    assert_eq!(world.get(&path("front-proxy-client.key")), KEY, "what is whole stays");
+    assert_eq!(fs::read_to_string(world.path(&path("ca.crt"))).ok(), authority, "what others trust stays");
 }
 
 #[test]

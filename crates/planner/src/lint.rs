@@ -590,6 +590,7 @@ mod tests {
                 program: "/usr/local/bin/kubeadm".into(),
                 action: KubeadmAction::Phase { of: "init".into(), phase: vec!["certs".into()], guards },
                 config: None,
+                certificates: None,
                 ignore_preflight_errors: Vec::new(),
                 skip_phases: Vec::new(),
                 environment: BTreeMap::new(),

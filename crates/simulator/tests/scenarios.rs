@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use common::{HOSTS, differences, planned, portrait, resume, run, small, undisturbed};
 use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::{Selection, select};
-use kubespray_resource::{ErrorClass, Event, EventKind};
+use kubespray_planner::{Selection, Wishes, select};
+use kubespray_resource::{ErrorClass, Event, EventKind, Secrets, Step, Sysctl};
 use kubespray_simulator::{Fault, Reach, Sample, World, sample};
 
 /// Runs a sample whose policy was changed, with faults that come after so many milliseconds.
@@ -450,4 +450,27 @@ fn drift_is_found_and_mended() {
     let restarted: Vec<u64> = world.hosts().map(|(_, host)| host.starts()).collect();
     assert_eq!(restarted, [starts[0], starts[1] + 1, starts[2]]);
     assert_eq!(world.stale_units(&sample.wishes), Vec::<String>::new());
+}
+
+/// A kernel parameter that is large enough is left alone, and what set it may have died before it was kept.
+#[test]
+fn a_value_that_a_dead_helper_set_is_kept_too() {
+    const FILE: &str = "/etc/sysctl.d/99-sysctl.conf";
+    let wish = Sysctl {
+        key: "fs.inotify.max_user_instances".into(),
+        value: "8192".into(),
+        file: FILE.into(),
+        may_be_missing: false,
+        at_least: true,
+    };
+    for before_effect in 1..8 {
+        let mut world = World::new(["a"], 1);
+        let steps = vec![Step::new("a", "test", "test", "parameter", wish.clone())];
+        let wishes = Wishes { lock_hosts: vec!["a".into()], steps, ..Wishes::default() };
+        let sample = Sample { wishes, secrets: Secrets::default() };
+        world.befall(Fault::KillHelper { host: "a".into(), before_effect });
+        assert_eq!(run(&mut world, &sample, "first").0.ending, Ending::Done, "{before_effect}");
+        let kept = world.host("a").unwrap().text(FILE).unwrap_or_default();
+        assert!(kept.contains("fs.inotify.max_user_instances=8192\n"), "{before_effect}: {kept}");
+    }
 }

@@ -8,7 +8,7 @@ use kubespray_resource::{
     Owner,
 };
 
-use super::unit;
+use super::{kubeadm_torn, unit};
 use crate::failure::{is_gone, last_lines};
 use crate::{Host, HostError, Output, Spawn, View, paths};
 
@@ -61,6 +61,9 @@ pub(crate) fn apply(host: &dyn Host, wish: &Kubeadm, state: &KubeadmState) -> Re
     if is_making {
         paths::ensure(host, paths::BASE)?;
         host.write(KUBEADM_BEGUN, wish.command().as_bytes(), Mode::PRIVATE, &Owner::root())?;
+    }
+    if is_making && progress == KubeadmProgress::Begun {
+        kubeadm_torn::clear(host, wish)?;
     }
     let mut ignored: BTreeSet<String> = wish.ignore_preflight_errors.iter().cloned().collect();
     let mut output = run(host, wish, &ignored)?;

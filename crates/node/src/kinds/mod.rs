@@ -16,6 +16,7 @@ pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod key_copy;
 pub(crate) mod kubeadm;
+mod kubeadm_torn;
 pub(crate) mod module;
 pub(crate) mod mount;
 pub(crate) mod node_state;

@@ -22,20 +22,34 @@ pub(crate) fn apply(host: &dyn Host, wish: &Sysctl, state: &SysctlState) -> Resu
         return Err(Failure::of_host(format!("the kernel has no parameter `{}`", wish.key))
             .hint("the module that brings it may not be loaded"));
     };
-    if !same(state.live.as_ref()) {
-        host.write_in_place(&proc_path(&wish.key)?, format!("{}\n", wish.value).as_bytes())?;
+    let set = || -> Result<(), Failure> {
+        if !same(state.live.as_ref()) {
+            host.write_in_place(&proc_path(&wish.key)?, format!("{}\n", wish.value).as_bytes())?;
+        }
+        Ok(())
+    };
+    if wish.at_least {
+        // A value that is large enough is taken for somebody else's, who keeps it: it must not come before the file.
+        keep(host, wish, same(state.kept.as_ref()))?;
+        return set();
     }
-    if !same(state.kept.as_ref()) {
-        let text = text_of(host, &wish.file)?.unwrap_or_default();
-        let mut out: String = text
-            .lines()
-            .filter(|line| value_of(line, &wish.key).is_none())
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        out.extend([wish.key.as_str(), "=", &wish.value, "\n"]);
-        rewrite(host, &wish.file, &out, Mode::PUBLIC, &Owner::root())?;
+    // A file with what the kernel refuses would trouble each boot.
+    set()?;
+    keep(host, wish, same(state.kept.as_ref()))
+}
+
+fn keep(host: &dyn Host, wish: &Sysctl, is_kept: bool) -> Result<(), Failure> {
+    if is_kept {
+        return Ok(());
     }
-    Ok(())
+    let text = text_of(host, &wish.file)?.unwrap_or_default();
+    let mut out: String = text
+        .lines()
+        .filter(|line| value_of(line, &wish.key).is_none())
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    out.extend([wish.key.as_str(), "=", &wish.value, "\n"]);
+    rewrite(host, &wish.file, &out, Mode::PUBLIC, &Owner::root())
 }
 
 /// The value of a line `key = value`; a `-` before it asks sysctl to pass over errors.

@@ -51,6 +51,7 @@ fn join(chain: &mut Chain<'_>) {
         program: format!("{}/kubeadm", kubernetes.bin_dir),
         action: KubeadmAction::Join { control_plane: false },
         config: Some(path),
+        certificates: None,
         ignore_preflight_errors: ignored,
         skip_phases: settings.kubeadm.kubeadm_join_phases_skip.clone(),
         environment: BTreeMap::new(),

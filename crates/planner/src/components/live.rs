@@ -111,6 +111,7 @@ fn of_versions(host: &HostSpec) -> Vec<(StepId, Resource)> {
             program: format!("{}/kubeadm", kubernetes.bin_dir),
             action: KubeadmAction::UpgradeNode { version: version.clone() },
             config: None,
+            certificates: None,
             ignore_preflight_errors: Vec::new(),
             skip_phases: Vec::new(),
             environment: BTreeMap::new(),

@@ -29,6 +29,9 @@ pub struct Kubeadm {
     pub action: KubeadmAction,
     /// Its configuration file; patches are named there. `reset` takes none.
     pub config: Option<String>,
+    /// The folder of certificates, where `init` and `join` may have left pairs of which only a half is there.
+    #[serde(default)]
+    pub certificates: Option<String>,
     /// Names of checks that may fail, or `all`.
     #[serde(default)]
     pub ignore_preflight_errors: Vec<String>,
@@ -237,6 +240,7 @@ mod tests {
             program: "/usr/local/bin/kubeadm".into(),
             action,
             config: None,
+            certificates: None,
             ignore_preflight_errors: Vec::new(),
             skip_phases: Vec::new(),
             environment: BTreeMap::new(),

@@ -246,7 +246,9 @@ fn plane(inner: &Inner, now: u64) -> Option<Result<Plane, String>> {
     let manifest = text(inner, API_MANIFEST).unwrap_or_default();
     let urls = find(&manifest, "--etcd-servers").unwrap_or_default();
     let authority = find(&manifest, "--client-ca-file").and_then(|path| text(inner, &path));
-    for flag in ["--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--tls-cert-file"] {
+    const FILES: [&str; 5] =
+        ["--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--tls-cert-file", "--tls-private-key-file"];
+    for flag in FILES {
         if let Some(path) = find(&manifest, flag).filter(|path| text(inner, path).is_none()) {
             return Some(Err(format!("the API server exits: open {path}: no such file or directory")));
         }

@@ -102,6 +102,7 @@ fn kubeadm(host: &Host<'_>, action: KubeadmAction, config: &str) -> Kubeadm {
         program: format!("{}/kubeadm", kubernetes.bin_dir),
         action,
         config: Some(format!("{}/{config}", kubernetes.kube_config_dir)),
+        certificates: Some(kubernetes.kube_cert_dir.clone()),
         ignore_preflight_errors: host.settings().kubeadm.kubeadm_ignore_preflight_errors.clone(),
         skip_phases: Vec::new(),
         environment: BTreeMap::new(),

@@ -43,14 +43,25 @@ impl Work<'_> {
     }
 
     /// What every control plane makes for itself, by what the cluster's configuration says.
-    pub(super) fn own_certificates(&self, config: &Configuration) -> Result<(), HostError> {
+    /// Why it cannot, where a half of a pair is there.
+    pub(super) fn own_certificates(&self, config: &Configuration) -> Result<Result<(), String>, HostError> {
         let folder = self.certificates();
         let name = self.host.inner.borrow().name.clone();
-        let there: Vec<_> = OWN.iter().filter(|file| !file.starts_with("apiserver.")).collect();
-        let made: Vec<_> =
-            there.iter().map(|file| (format!("{folder}/{file}"), format!("{file} of {name}\n"))).collect();
-        self.write(&made, false)?;
-        self.server_certificate(config)
+        for pair in OWN {
+            let [key, certificate] = ["key", "crt"].map(|end| format!("{folder}/{pair}.{end}"));
+            if self.is_there(&key) && !self.is_there(&certificate) {
+                return Ok(Err(format!(
+                    "failed to write or validate certificate {pair:?}: failure loading {pair} certificate: couldn't load the certificate file {certificate}: open {certificate}: no such file or directory"
+                )));
+            }
+            if pair == "apiserver" {
+                self.server_certificate(config)?;
+                continue;
+            }
+            let pem = |what: &str| format!("-----BEGIN {what} of {name}-----\n-----END {what}-----\n");
+            self.write(&[(key, pem("KEY")), (certificate, pem("CERTIFICATE"))], false)?;
+        }
+        Ok(Ok(()))
     }
 
     /// That of the API server, where there is none.
@@ -80,7 +91,7 @@ impl Work<'_> {
         names.sort();
         names.dedup();
         let (certificate, key) = of_server(&names, &key);
-        let files = [("crt", certificate), ("key", key)]
+        let files = [("key", key), ("crt", certificate)]
             .map(|(end, text)| (format!("{folder}/apiserver.{end}"), text));
         self.write(&files, true)
     }
@@ -103,6 +114,7 @@ impl Work<'_> {
                 flag("etcd-keyfile", &of_config("/etcd/external/keyFile"));
                 flag("client-ca-file", &format!("{folder}/ca.crt"));
                 flag("tls-cert-file", &format!("{folder}/apiserver.crt"));
+                flag("tls-private-key-file", &format!("{folder}/apiserver.key"));
             }
             let more = config.at(CLUSTER, &format!("/{part}/extraArgs")).and_then(Value::as_array);
             for argument in more.into_iter().flatten() {

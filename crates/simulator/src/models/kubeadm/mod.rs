@@ -26,14 +26,7 @@ const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kub
 const SHARED: [&str; 6] =
     ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
 /// What each makes for itself.
-const OWN: [&str; 6] = [
-    "apiserver.crt",
-    "apiserver.key",
-    "apiserver-kubelet-client.crt",
-    "apiserver-kubelet-client.key",
-    "front-proxy-client.crt",
-    "front-proxy-client.key",
-];
+const OWN: [&str; 3] = ["apiserver", "apiserver-kubelet-client", "front-proxy-client"];
 const DAY_US: u64 = 86_400_000_000;
 const TWO_HOURS_US: u64 = 7_200_000_000;
 /// kubeadm waits for an API server for about so long, and looks every so often.
@@ -217,7 +210,9 @@ impl Work<'_> {
         let name = self.host.inner.borrow().name.clone();
         let made = |file: &str| (format!("{folder}/{file}"), format!("{file} of {name} {fresh}\n"));
         self.write(&SHARED.iter().map(|file| made(file)).collect::<Vec<_>>(), false)?;
-        self.own_certificates(self.config)?;
+        if let Err(why) = self.own_certificates(self.config)? {
+            return phase("certs", &why);
+        }
         let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
         self.kubeconfigs(&["admin", "super-admin", "kubelet"], &self.endpoint())?;
         self.kubeconfigs(&["controller-manager", "scheduler"], &own)?;
@@ -437,7 +432,9 @@ impl Work<'_> {
                 .map(|(file, text)| (format!("{folder}/{file}"), text.clone()))
                 .collect();
             self.write(&shared, false)?;
-            self.own_certificates(&config)?;
+            if let Err(why) = self.own_certificates(&config)? {
+                return phase("control-plane-prepare/certs", &why);
+            }
             let own = format!("https://{}:6443", address(&self.host.inner.borrow()));
             self.kubeconfigs(&["admin"], &url)?;
             self.kubeconfigs(&["controller-manager", "scheduler"], &own)?;

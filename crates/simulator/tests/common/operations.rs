@@ -11,8 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::components::{Live, Site, engine_secrets, probes};
-use kubespray_planner::operations::{Leaving, Newcomers, cluster, remove, scale};
+use kubespray_planner::components::{
+    Live, PlanningError, Site, engine_secrets, kept_probes, probes, running_probes,
+};
+use kubespray_planner::operations::{
+    Leaving, Newcomers, Undo, UpgradeOptions, cluster, remove, scale, undo, upgrade,
+};
 use kubespray_planner::{lint, plan};
 use kubespray_resource::{
     Authority, CertificateRequest, Check, CheckState, Event, Facts, KeyAlgorithm, Plan, Probe, Resource,
@@ -86,6 +90,12 @@ pub enum Intent {
         dead: Vec<&'static str>,
         without: &'static str,
     },
+    /// The version of the variables.
+    Upgrade,
+    /// What the last run replaced on these hosts is put back.
+    Undo {
+        hosts: Vec<&'static str>,
+    },
 }
 
 /// What is wished of hosts, however they are.
@@ -150,6 +160,11 @@ impl Operation {
                 let leaving = Leaving { hosts: &hosts, dead: &dead };
                 remove(&site, &after, leaving, &manifests).unwrap().wishes
             }
+            Intent::Upgrade => {
+                let live = running(&site, world);
+                upgrade(&Site { live: &live, ..site }, &manifests, &UpgradeOptions::default()).unwrap()
+            }
+            Intent::Undo { .. } => self.undo(world).unwrap().wishes,
         };
         world.imagine_downloads(&mut wishes);
         for step in &mut wishes.steps {
@@ -159,6 +174,18 @@ impl Operation {
         secrets.insert("generated/kubeadm_token", "abcdef.0123456789abcdef");
         secrets.insert("generated/kubeadm_certificate_key", "0123456789abcdef".repeat(4));
         Sample { wishes, secrets }
+    }
+
+    /// The way back of the last run; or why there is none.
+    pub fn undo(&self, world: &mut World) -> Result<Undo, Vec<PlanningError>> {
+        let Intent::Undo { hosts } = &self.asked else { panic!("no way back was asked for") };
+        let facts = world.facts();
+        let spec = self.spec(self.inventory, &facts);
+        let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
+        let live = Live::of(&spec, &world.states(asked));
+        let live = running(&Site { spec: &spec, facts: &facts, live: &live }, world);
+        let hosts = hosts.iter().map(ToString::to_string).collect();
+        undo(&Site { spec: &spec, facts: &facts, live: &live }, None, &hosts)
     }
 
     pub fn plan(&self, world: &mut World) -> (Plan, Sample) {
@@ -197,6 +224,15 @@ impl Operation {
         let (plan, _) = self.plan(world);
         plan.changes().map(|planned| format!("{} {:?}", planned.step.id, planned.seen.changes)).collect()
     }
+}
+
+/// What a cluster that runs tells beside what hosts have.
+fn running(site: &Site<'_>, world: &mut World) -> Live {
+    let mut live = site.live.clone();
+    for questions in [running_probes(site), kept_probes(site)] {
+        live.learn(&world.states(questions));
+    }
+    live
 }
 
 /// Keys of RSA take long to be made.

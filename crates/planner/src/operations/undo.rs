@@ -1,4 +1,4 @@
-//! The way back of a run that replaced things and kept them (`runs undo`).
+//! The way back of a run that replaced things and kept them (`runs undo`; spec OPS-008).
 //!
 //! Nodes go back with the same windows as on the way forth, one at a time, and in the opposite order: workers, control
 //! planes as nodes, API servers. What must not go back stays, and is told: an API server over data of a newer minor version

@@ -1,9 +1,10 @@
 //! The way back of upgrades of imagined clusters, whatever dies on it.
 //!
-//! `KUBESPRAY_SEEDS=100` tries more, `KUBESPRAY_SEED=17` one alone, `KUBESPRAY_EVERY_ACT=1` kills at every act.
+//! `KUBESPRAY_SEEDS=1000` tries more, `KUBESPRAY_SEED=17` one alone, `KUBESPRAY_EVERY_ACT=1` kills at every act.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::format_push_string,
     unreachable_pub,
@@ -16,9 +17,9 @@ mod operations;
 
 use std::collections::BTreeMap;
 
-use kubespray_controller::{Ending, Options, Report};
+use kubespray_controller::{Ending, Report};
 use kubespray_resource::{NodeListed, Nodes, NodesState, State};
-use kubespray_simulator::{Random, World};
+use kubespray_simulator::World;
 use operations::*;
 
 /// A worker whose kubelet is given a configuration that it does not take.
@@ -38,13 +39,6 @@ const RUN: &str = "20260101-000001-r";
 fn operation(inventory: &'static str, version: &str, asked: Intent) -> Operation {
     let vars = format!("kube_version: '{version}'\ndrain_grace_period: 5\n");
     Operation::new(inventory, "custom_cni", &vars).asked(asked)
-}
-
-fn done(operation: &Operation, world: &mut World, name: &str) {
-    let (report, _) = operation.run(world, name);
-    assert_eq!(report.ending, Ending::Done, "{name}: {:#?}", report.failures);
-    assert_eq!(world.violations(), [], "{name}");
-    world.go_for(SETTLED_MS);
 }
 
 /// What is put back is of the new version: what there is of the old one is known to hosts alone.
@@ -98,14 +92,13 @@ fn a_worker_that_failed_in_its_window_goes_back_and_the_upgrade_goes_forth_again
     let broken = node(&mut world, "d");
     assert!(broken.unschedulable && !broken.ready, "{broken:?}");
     let undo = undo_of(&["d"]);
-    let found = undo.undo(&mut world).unwrap();
-    assert_eq!((found.run.as_str(), found.left.as_slice()), (RUN, &[][..]));
-    assert!(found.wishes.steps.iter().all(|step| step.host == "d"));
-    done(&undo, &mut world, "20260101-000002-u");
+    assert!(undo.wanted(&mut world).wishes.steps.iter().all(|step| step.host == "d"));
+    assert_eq!(undo.stays.borrow().as_slice(), []);
+    undo.succeed(&mut world, "20260101-000002-u");
     nodes_are(&mut world, [NEW, NEW, NEW, OLD, OLD], "back");
     assert_eq!(undo.left(&mut world), Vec::<String>::new(), "a second time changes nothing");
     let upgrade = operation(FIVE, NEW, Intent::Upgrade);
-    done(&upgrade, &mut world, "20260101-000003-r");
+    upgrade.succeed(&mut world, "20260101-000003-r");
     nodes_are(&mut world, [NEW; 5], "forth");
     assert_eq!(upgrade.left(&mut world), Vec::<String>::new());
 }
@@ -114,19 +107,20 @@ fn a_worker_that_failed_in_its_window_goes_back_and_the_upgrade_goes_forth_again
 fn a_patch_goes_back_everywhere_in_the_opposite_order() {
     let mut world = made(&operation(FIVE, OLD, Intent::Cluster));
     let upgrade = operation(FIVE, NEW, Intent::Upgrade);
-    done(&upgrade, &mut world, RUN);
+    upgrade.succeed(&mut world, RUN);
     assert_eq!(api_servers(&world), [NEW; 3]);
     // One API server alone would be older than kubelets.
-    let left = undo_of(&["a"]).undo(&mut world).unwrap().left;
+    let alone = undo_of(&["a"]);
+    alone.wanted(&mut world);
     let stays = "the API server stays: kubelets must not be newer than 1.36.2, and these would be: `b`, `c`, `d`, `e`; undo them as well";
-    assert_eq!(left, [("a".to_owned(), stays.to_owned())]);
+    assert_eq!(*alone.stays.borrow(), [("a".to_owned(), stays.to_owned())]);
     let undo = undo_of(&NAMES);
-    assert_eq!(undo.undo(&mut world).unwrap().left, []);
-    done(&undo, &mut world, "20260101-000002-u");
+    undo.succeed(&mut world, "20260101-000002-u");
     nodes_are(&mut world, [OLD; 5], "back");
+    assert_eq!(undo.stays.borrow().as_slice(), []);
     assert_eq!(api_servers(&world), [OLD; 3]);
     assert_eq!(undo.left(&mut world), Vec::<String>::new(), "a second time changes nothing");
-    done(&upgrade, &mut world, "20260101-000003-r");
+    upgrade.succeed(&mut world, "20260101-000003-r");
     nodes_are(&mut world, [NEW; 5], "forth");
     assert_eq!(api_servers(&world), [NEW; 3]);
 }
@@ -134,22 +128,20 @@ fn a_patch_goes_back_everywhere_in_the_opposite_order() {
 #[test]
 fn api_servers_of_a_newer_minor_version_stay() {
     let mut world = made(&operation(FIVE, "1.35.2", Intent::Cluster));
-    done(&operation(FIVE, OLD, Intent::Upgrade), &mut world, RUN);
+    operation(FIVE, OLD, Intent::Upgrade).succeed(&mut world, RUN);
     let undo = operation(FIVE, OLD, Intent::Undo { hosts: NAMES.to_vec() });
-    done(&undo, &mut world, "20260101-000002-u");
+    undo.succeed(&mut world, "20260101-000002-u");
     nodes_are(&mut world, ["1.35.2"; 5], "back");
     assert_eq!(api_servers(&world), [OLD; 3]);
-    done(&operation(FIVE, OLD, Intent::Upgrade), &mut world, "20260101-000003-r");
+    operation(FIVE, OLD, Intent::Upgrade).succeed(&mut world, "20260101-000003-r");
     nodes_are(&mut world, [OLD; 5], "forth");
 }
 
 #[test]
 fn what_nobody_kept_cannot_go_back() {
     let mut world = made(&operation(FIVE, OLD, Intent::Cluster));
-    let refusals = undo_of(&["d"]).undo(&mut world).unwrap_err();
-    let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     assert_eq!(
-        texts,
+        undo_of(&["d"]).refusals(&mut world),
         [
             "`d`, undo: nothing is kept of what any run replaced; `kubespray upgrade-cluster` keeps what it replaces, of its last two runs"
         ]
@@ -157,30 +149,22 @@ fn what_nobody_kept_cannot_go_back() {
 }
 
 #[test]
-fn the_controller_is_killed_on_the_way_back() {
-    let (before, _) = failed();
-    let undo = undo_of(&["d"]);
-    let (plan, wanted) = undo.plan(&mut before.copy(3));
-    let begin = |world: &mut World| {
-        let holder = world.holder("20260101-000002-u", "undo");
-        world.begin(plan.clone(), holder, &wanted.secrets, Options::default()).unwrap()
-    };
-    let mut world = before.copy(3);
-    let operator = begin(&mut world);
-    world.go();
-    let acts = world.acts(operator);
-    let kill = |act: u64| {
-        let mut world = before.copy(3);
-        let operator = begin(&mut world);
-        world.kill_before_act(operator, act);
-        world.go();
-        go_on(&undo, &mut world, &format!("act {act} of {acts}"));
-        nodes_are(&mut world, [NEW, NEW, NEW, OLD, OLD], &format!("act {act} of {acts}"));
-    };
-    if number("KUBESPRAY_EVERY_ACT").is_some() {
-        return (1..=acts).for_each(kill);
-    }
-    for seed in seeds(6) {
-        kill(1 + Random::new(seed, "undo").below(acts));
-    }
+fn a_worker_goes_back_whatever_happens() {
+    let case = Case::of(failed().0, undo_of(&["d"]));
+    let proof = |mut world: World| nodes_are(&mut world, [NEW, NEW, NEW, OLD, OLD], "back");
+    case.kills(4, proof);
+    each_seed(2, |seed| {
+        proof(case.kill_helper(seed));
+        proof(case.disturb(seed));
+    });
+}
+
+#[test]
+fn all_of_a_patch_goes_back_whatever_happens() {
+    let mut world = made(&operation(FIVE, OLD, Intent::Cluster));
+    operation(FIVE, NEW, Intent::Upgrade).succeed(&mut world, RUN);
+    let case = Case::of(world, undo_of(&NAMES));
+    let proof = |mut world: World| nodes_are(&mut world, [OLD; 5], "back");
+    case.kills(2, proof);
+    each_seed(1, |seed| proof(case.disturb(seed)));
 }

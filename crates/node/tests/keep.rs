@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use common::mortal::Mortal;
 use common::{World, applied, ask, step};
 use kubespray_node::Session;
 use kubespray_resource::wire::{Apply, Ask};
@@ -185,4 +186,28 @@ fn owners_are_kept() {
     let all = kept(&world);
     let KeptAs::File { owner, .. } = &all[0].was else { panic!("{all:?}") };
     assert_eq!(*owner, Owner::root());
+}
+
+/// A helper dies at each of its effects, and another one does the step again.
+#[test]
+fn whenever_a_helper_dies_the_first_copy_is_what_was_there() {
+    for effects in 0.. {
+        let world = World::new();
+        world.put("/etc/x", "old\n");
+        let mortal = Mortal::new(&world.host);
+        mortal.left.set(effects);
+        let wish = || keeping("r1", file("/etc/x", "new\n"), &["/etc/x", "/etc/nothing"]);
+        ask(&mut Session::new("build"), &mortal, Ask::Apply(Box::new(wish())));
+        let died = mortal.left.get() == 0;
+        let mut session = Session::new("build");
+        apply(&mut session, &world, wish()).unwrap();
+        let all = kept(&world);
+        assert_eq!(all.len(), 2, "{effects}: {all:?}");
+        assert_eq!(text(&world, &all[0]), "old\n", "{effects}");
+        assert_eq!((&all[1].was, world.get("/etc/x").as_str()), (&KeptAs::Nothing, "new\n"), "{effects}");
+        if !died {
+            assert!(effects > 6, "{effects}");
+            break;
+        }
+    }
 }

@@ -18,4 +18,5 @@ pub use files::Files;
 pub use run::Run;
 pub use words::{
     BadPlan, Ending, HostFailure, Input, Options, Output, RECORD_SCHEMA_VERSION, Record, Report, SlowStep,
+    Undo,
 };

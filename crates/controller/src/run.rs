@@ -453,6 +453,7 @@ impl Run {
             }
             Ending::Refused(_) | Ending::NoLock(_) => None,
         };
+        let undo = self.undo();
         let report = Report {
             run: self.run.clone(),
             slowest: slowest.collect(),
@@ -461,6 +462,7 @@ impl Run {
             failures: std::mem::take(&mut self.failures),
             locked,
             cordoned: self.cordoned(),
+            undo,
             go_on,
         };
         self.out.push(Output::Finished(Box::new(report)));

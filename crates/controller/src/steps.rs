@@ -5,6 +5,7 @@ use kubespray_resource::{ErrorClass, EventKind, Failure, Hold, Outcome, OutcomeK
 
 use crate::run::{Phase, Run};
 use crate::table::{Asked, At, Link, Lock};
+use crate::words::Undo;
 
 /// How many steps a helper is given ahead: enough to hide the way there and back, few enough to stop soon.
 const WINDOW: usize = 16;
@@ -131,6 +132,26 @@ impl Run {
         hosts.map(|row| row.name.clone()).collect()
     }
 
+    /// What puts back what this run replaced on hosts where a step failed.
+    pub(crate) fn undo(&self) -> Option<Undo> {
+        let replaced = |at: &usize| {
+            let (row, planned) = (&self.table.steps[*at], &self.plan.steps[*at]);
+            planned.step.keep.is_some() && planned.changes && matches!(row.at, At::Done | At::Failed)
+        };
+        let failed = self.failures.iter().filter(|failure| failure.step.is_some());
+        let hosts: Vec<String> = failed
+            .filter_map(|failure| self.table.host_index.get(&failure.host))
+            .map(|host| &self.table.hosts[*host])
+            .filter(|row| row.chain.iter().any(replaced))
+            .map(|row| row.name.clone())
+            .collect();
+        if hosts.is_empty() {
+            return None;
+        }
+        let command = format!("kubespray runs undo {} --limit {}", self.run, hosts.join(","));
+        Some(Undo { hosts, command })
+    }
+
     fn enter(&mut self, turns: usize, host: usize, in_flight: usize) -> bool {
         // Who still has something else to do would keep others waiting.
         if in_flight > 0 && !self.table.turns[turns].has_begun(host) {
@@ -175,6 +196,7 @@ impl Run {
             secrets,
             inputs,
             remember: step.remember,
+            keep: step.keep.clone(),
         };
         self.send(host, Ask::Apply(Box::new(apply)), Asked::Step(at));
         let now = self.now;

@@ -185,6 +185,15 @@ pub struct SlowStep {
     pub took_ms: u64,
 }
 
+/// What puts back what a run replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The hosts.
+    pub hosts: Vec<String>,
+    /// The command, without the options that lead to them.
+    pub command: String,
+}
+
 /// What became of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -203,6 +212,9 @@ pub struct Report {
     /// Hosts whose nodes take no pods because this run, or one before, cordoned them and did not give them back.
     #[serde(default)]
     pub cordoned: Vec<String>,
+    /// The command that puts back what the run replaced on hosts that failed; nothing where they keep nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// The command that goes on; nothing where there is nothing left to do.
     pub go_on: Option<String>,
 }

@@ -154,3 +154,44 @@ fn a_run_that_nobody_keeps_is_not_gone_on_with() {
     assert_eq!((&report.ending, &report.go_on), (&Ending::Failed, &None));
     assert!(world.applied.is_empty());
 }
+
+/// The command that puts back is told for hosts that failed behind what they keep, and for no others.
+#[test]
+fn a_failure_tells_the_way_back_where_something_was_kept() {
+    let answer = |_: &str, ask: &Ask| match ask {
+        Ask::Apply(apply) if apply.step.as_str().ends_with("/fails") => {
+            Answer::Applied(apply.step.clone(), Err(Failure::of_host("it is not well")))
+        }
+        Ask::Apply(apply) => Answer::Applied(apply.step.clone(), Ok(created())),
+        _ => Answer::Ok,
+    };
+    let replaces = |id: &str| {
+        let mut planned = step(id, Swap {});
+        let keep = Keep { paths: vec!["/x".into()], part: KeptPart::Node, back: None };
+        planned.step.keep = Some(keep);
+        planned
+    };
+    for (steps, expected) in [
+        (vec![replaces("a/x/file"), step("a/x/fails", Swap {})], Some("a")),
+        (vec![step("a/x/fails", Swap {}), replaces("a/x/file")], None),
+        (vec![step("a/x/file", Swap {}), step("a/x/fails", Swap {})], None),
+        (vec![replaces("a/x/file"), step("b/x/fails", Swap {})], None),
+        (
+            vec![
+                replaces("a/x/file"),
+                step("a/x/fails", Swap {}),
+                replaces("b/x/file"),
+                step("b/x/fails", Swap {}),
+            ],
+            Some("a,b"),
+        ),
+    ] {
+        let mut plan = plan(steps, &[]);
+        plan.policy.failure_budget = 5;
+        let mut world = World { answer, away: "", applied: Vec::new() };
+        let report = world.run(plan, false);
+        let told = report.undo.map(|undo| undo.command);
+        let expected = expected.map(|hosts| format!("kubespray runs undo {} --limit {hosts}", report.run));
+        assert_eq!(told, expected);
+    }
+}

@@ -14,8 +14,8 @@ const SLOW_MS: u64 = 1_000;
 const HOSTS_NAMED: usize = 8;
 
 /// A recap per host, the slowest steps, and for each failure its cause, evidence and hints. `go_on` is the whole
-/// command that goes on.
-pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
+/// command that goes on, `undo` the one that puts back what hosts kept.
+pub fn report_text(report: &Report, go_on: Option<&str>, undo: Option<&str>) -> String {
     let mut out = String::new();
     recap(report, &mut out);
     slowest(report, &mut out);
@@ -47,6 +47,11 @@ pub fn report_text(report: &Report, go_on: Option<&str>) -> String {
             "cordoned by us and not given back: {}; going on finishes them and lets them take pods again",
             hosts.join(", ")
         );
+    }
+    if let (Some(of), Some(command)) = (&report.undo, undo) {
+        let hosts: Vec<&str> = of.hosts.iter().map(String::as_str).collect();
+        let _ =
+            writeln!(out, "to put back what this run replaced on {}: {command}", list(&hosts, HOSTS_NAMED));
     }
     match go_on {
         Some(command) => {
@@ -141,7 +146,7 @@ fn failure_text(same: &[&HostFailure], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kubespray_controller::SlowStep;
+    use kubespray_controller::{SlowStep, Undo};
     use kubespray_resource::{ErrorClass, Failure, HostRecap};
 
     use super::*;
@@ -167,9 +172,12 @@ mod tests {
             failures: vec![HostFailure { host: "b".into(), step: Some("b/x/unit".into()), failure }],
             locked: vec!["b".into()],
             cordoned: vec!["b".into()],
+            undo: Some(Undo { hosts: vec!["b".into()], command: "kubespray runs undo r1 --limit b".into() }),
             go_on: None,
         };
-        insta::assert_snapshot!(report_text(&report, Some("kubespray runs resume r1 -i hosts.yaml")));
+        let go_on = Some("kubespray runs resume r1 -i hosts.yaml");
+        let undo = Some("kubespray runs undo r1 --limit b -i hosts.yaml");
+        insta::assert_snapshot!(report_text(&report, go_on, undo));
     }
 
     #[test]
@@ -187,9 +195,10 @@ mod tests {
             failures: vec![failed("a", Some("x/y")), failed("b", None), failed("c", Some("x/y"))],
             locked: Vec::new(),
             cordoned: Vec::new(),
+            undo: None,
             go_on: None,
         };
-        let text = report_text(&report, None);
+        let text = report_text(&report, None, None);
         let expected = "\nfailed: x/y on a and c\n  no such file\n  -> look\n\nfailed: b\n  no such file\n  -> look\n\n\
                         failed on 3 hosts (run r1)\nnothing was changed: run the command again\n";
         assert_eq!(text, expected);

@@ -9,6 +9,7 @@ mod digests;
 mod failure;
 mod host;
 mod journal;
+mod keep;
 mod kinds;
 mod kubernetes;
 mod linux;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kubespray_resource::wire::{Answer, Apply, Ask, Hello, JournalEntry, PROTOCOL, Reply, Request};
-use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, RunId, Secrets, StepId};
+use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, Resource, RunId, Secrets, StepId};
 
 use crate::before::Memory;
 use crate::failure::is_gone;
+use crate::keep::Keeper;
 use crate::matrix;
 use crate::paths::BASE;
 use crate::takeover::Takeover;
@@ -26,6 +27,7 @@ pub struct Session {
     journalled: BTreeSet<RunId>,
     takeover: Takeover,
     memory: Memory,
+    keeper: Keeper,
 }
 
 impl Session {
@@ -37,6 +39,7 @@ impl Session {
             journalled: BTreeSet::new(),
             takeover: Takeover::default(),
             memory: Memory::default(),
+            keeper: Keeper::default(),
         }
     }
 
@@ -162,6 +165,7 @@ impl Session {
                 self.journalled.clear();
                 self.takeover = Takeover::default();
                 self.memory = Memory::default();
+                self.keeper = Keeper::default();
                 Answer::Ok
             }
         })
@@ -212,6 +216,9 @@ impl Session {
         let result = apply(host, &resource, &wish.secrets, &mut |state| {
             began = true;
             self.write(host, wish, None)?;
+            if let Some(keep) = &wish.keep {
+                self.keeper.keep(host, wish, keep)?;
+            }
             if wish.remember {
                 self.memory.keep(host, &resource, state)?;
             }
@@ -224,15 +231,25 @@ impl Session {
         if result.as_ref().is_err_and(is_gone) {
             return result;
         }
-        let result = if began && wish.remember {
-            result.and_then(|outcome| self.memory.keep_left(host, &resource).map(|()| outcome))
-        } else {
-            result
+        let result = match result {
+            Ok(outcome) if began => self.left(host, wish, &resource).map(|()| outcome),
+            result => result,
         };
         match self.write(host, wish, Some(result.clone())) {
             Err(failure) if result.is_ok() => Err(failure),
             // What went wrong first says more than that it could not be written down.
             _ => result,
+        }
+    }
+
+    /// Keeps how a step left what it changed.
+    fn left(&mut self, host: &dyn Host, wish: &Apply, resource: &Resource) -> Result<(), Failure> {
+        if wish.remember {
+            self.memory.keep_left(host, resource)?;
+        }
+        match &wish.keep {
+            Some(keep) => self.keeper.keep_left(host, &wish.run, keep),
+            None => Ok(()),
         }
     }
 

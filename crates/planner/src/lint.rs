@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use kubespray_resource::{
-    Block, Disruption, File, KubeadmAction, Plan, PlannedStep, Resource, Secrets, StepId, Token,
+    Block, Disruption, File, KubeadmAction, Plan, PlannedStep, PutBack, Resource, Secrets, StepId, Token,
 };
 
 use crate::graph::{Edges, Graph};
@@ -353,6 +353,7 @@ fn path_of(resource: &Resource) -> Option<&str> {
         Resource::Authority(wish) => &wish.certificate_path,
         Resource::Certificate(wish) => &wish.path,
         Resource::KeyCopy(wish) => &wish.path,
+        Resource::PutBack(PutBack::Nothing { path, .. }) => path,
         _ => return None,
     })
 }
@@ -378,7 +379,8 @@ fn claim(resource: &Resource) -> Option<String> {
         | Resource::Download(_)
         | Resource::Authority(_)
         | Resource::Certificate(_)
-        | Resource::KeyCopy(_) => path_of(resource).map(|path| format!("path {path}")),
+        | Resource::KeyCopy(_)
+        | Resource::PutBack(PutBack::Nothing { .. }) => path_of(resource).map(|path| format!("path {path}")),
         Resource::Sysctl(wish) => Some(format!("sysctl {}", wish.key)),
         Resource::Hostname(_) => Some("hostname".into()),
         Resource::Object(wish) => {

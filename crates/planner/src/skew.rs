@@ -1,4 +1,4 @@
-//! Which versions of Kubernetes may be beside each other (spec OPS-005).
+//! Which versions of Kubernetes may be beside each other, on the way forth and back (spec OPS-005).
 
 use kubespray_resource::{Part, Plan, Raise, StepId};
 
@@ -20,6 +20,7 @@ pub(crate) fn numbers(text: &str) -> Option<Numbers> {
 /// Steps that may bring versions together that do not fit, and how: by what ran when the plan was made, and by what is
 /// certainly done before.
 pub(crate) fn broken(plan: &Plan, graph: &Graph, order: &[usize]) -> Vec<(StepId, String)> {
+    let goes_back = plan.policy.goes_back;
     let raises: Vec<(usize, &str, &StepId, &Raise)> = plan
         .steps
         .iter()
@@ -44,7 +45,8 @@ pub(crate) fn broken(plan: &Plan, graph: &Graph, order: &[usize]) -> Vec<(StepId
                 .iter()
                 .enumerate()
                 .filter(|(bit, (_, host, _, other))| *host == of && other.part == part && is_before(*bit));
-            done.filter_map(|(_, (_, _, _, other))| numbers(&other.to)).fold(now, Numbers::max)
+            let newest_or_oldest = if goes_back { Numbers::min } else { Numbers::max };
+            done.filter_map(|(_, (_, _, _, other))| numbers(&other.to)).fold(now, newest_or_oldest)
         };
         for (other, versions) in &plan.policy.versions {
             let server = versions.api_server.as_deref().and_then(numbers);
@@ -65,9 +67,30 @@ pub(crate) fn broken(plan: &Plan, graph: &Graph, order: &[usize]) -> Vec<(StepId
                         problem(what);
                     }
                     if let Some(now) =
-                        kubelet.filter(|now| is_own && raise.part == Part::Kubelet && to < *now)
+                        kubelet.filter(|now| is_own && raise.part == Part::Kubelet && to < *now && !goes_back)
                     {
                         problem(format!("brings kubelet {} in place of {}", raise.to, text(now)));
+                    }
+                    if let Some(now) = server.filter(|now| goes_back && now.1 > to.1 + KUBELET_BEHIND) {
+                        let now = text(now);
+                        problem(format!(
+                            "brings kubelet {} beside the API server {now} of `{other}`, for which it is too old",
+                            raise.to
+                        ));
+                    }
+                }
+                Part::ApiServer if goes_back => {
+                    // What a newer minor version wrote, an older one may not read.
+                    if let Some(now) = server.filter(|now| (to.0, to.1) != (now.0, now.1)) {
+                        let now = text(now);
+                        problem(format!("brings API server {} back behind the {now} of `{other}`", raise.to));
+                    }
+                    if let Some(now) = kubelet_then.filter(|now| *now > to) {
+                        problem(format!(
+                            "brings API server {} beside the kubelet {} of `{other}`, which must not be newer",
+                            raise.to,
+                            text(now)
+                        ));
                     }
                 }
                 Part::ApiServer => {
@@ -117,12 +140,21 @@ mod tests {
     }
 
     fn problems(steps: Vec<PlannedStep>, versions: &[(&str, Option<&str>, &str)]) -> Vec<String> {
+        on_the_way(steps, versions, false)
+    }
+
+    fn on_the_way(
+        steps: Vec<PlannedStep>,
+        versions: &[(&str, Option<&str>, &str)],
+        goes_back: bool,
+    ) -> Vec<String> {
         let opened_by = |part: Part| {
             let of = steps.iter().filter(|planned| planned.step.raises.as_ref().unwrap().part == part);
             of.map(|planned| planned.step.id.clone()).collect::<Vec<_>>()
         };
         let gate = |part| Gate { steps: opened_by(part), needs: Needs::All };
-        let gates = [("servers", gate(Part::ApiServer))].map(|(name, gate)| (name.to_owned(), gate));
+        let gates = [("servers", gate(Part::ApiServer)), ("kubelets", gate(Part::Kubelet))]
+            .map(|(name, gate)| (name.to_owned(), gate));
         let versions = versions.iter().map(|(host, server, kubelet)| {
             let versions =
                 Versions { api_server: server.map(str::to_owned), kubelet: Some((*kubelet).to_owned()) };
@@ -135,7 +167,7 @@ mod tests {
             lock_hosts: Vec::new(),
             gates: BTreeMap::from(gates).into_iter().filter(|(_, gate)| !gate.steps.is_empty()).collect(),
             steps,
-            policy: Policy { versions: versions.collect(), ..Policy::default() },
+            policy: Policy { versions: versions.collect(), goes_back, ..Policy::default() },
         };
         let found = lint(&plan, &Secrets::default());
         assert!(found.iter().all(|problem| problem.rule == Rule::Skew), "{found:?}");
@@ -162,6 +194,34 @@ mod tests {
         assert!(problems(vec![kubelet(&[])], &new).is_empty());
         let proxy = step("a", Part::KubeProxy, "1.36.0", &[]);
         assert_eq!(problems(vec![server("a"), server("b"), proxy], &OLD).len(), 1, "b may be older then");
+    }
+
+    #[test]
+    fn on_the_way_back_kubelets_go_before_api_servers_and_minors_stay() {
+        const NEW: [(&str, Option<&str>, &str); 2] = [("a", Some("1.36.3"), "1.36.3"), ("w", None, "1.36.3")];
+        let back = |steps| on_the_way(steps, &NEW, true);
+        let kubelet = |host: &str, to: &str| step(host, Part::Kubelet, to, &[]);
+        let server = |to: &str, gates: &[&str]| step("a", Part::ApiServer, to, gates);
+        let all =
+            |gates: &[&str]| vec![kubelet("a", "1.36.2"), kubelet("w", "1.36.2"), server("1.36.2", gates)];
+        assert!(back(all(&["kubelets"])).is_empty());
+        assert_eq!(back(all(&[])).len(), 1, "`w` may be newer then");
+        assert_eq!(
+            back(vec![kubelet("a", "1.36.2"), server("1.36.2", &["kubelets"])]),
+            [
+                "a/c/API server-1.36.2: brings API server 1.36.2 beside the kubelet 1.36.3 of `w`, which must not be newer"
+            ]
+        );
+        assert!(back(vec![kubelet("w", "1.35.9")]).is_empty());
+        assert_eq!(
+            back(vec![kubelet("w", "1.32.9")]),
+            [
+                "w/c/kubelet-1.32.9: brings kubelet 1.32.9 beside the API server 1.36.3 of `a`, for which it is too old"
+            ]
+        );
+        let found =
+            back(vec![kubelet("a", "1.35.2"), kubelet("w", "1.35.2"), server("1.35.2", &["kubelets"])]);
+        assert_eq!(found, ["a/c/API server-1.35.2: brings API server 1.35.2 back behind the 1.36.3 of `a`"]);
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub struct Policy {
     /// What of Kubernetes ran when the plan was made, by host: no plan may bring versions together that do not fit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub versions: BTreeMap<String, Versions>,
+    /// Whether what runs may become older.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_back: bool,
 }
 
 /// What of Kubernetes runs on a host; each as `1.35.2`.
@@ -95,6 +98,7 @@ impl Default for Policy {
             attempts: 3,
             rollouts: BTreeMap::new(),
             versions: BTreeMap::new(),
+            goes_back: false,
         }
     }
 }

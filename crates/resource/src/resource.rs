@@ -193,9 +193,14 @@ impl Resource {
     /// What removing the differences amounts to.
     pub fn outcome_kind(&self, state: &State) -> OutcomeKind {
         match (self, state) {
-            (Self::Absent(_) | Self::ObjectAbsent(_) | Self::Prune(_) | Self::Gone(_), _) => {
-                OutcomeKind::Removed
-            }
+            (
+                Self::Absent(_)
+                | Self::ObjectAbsent(_)
+                | Self::Prune(_)
+                | Self::Gone(_)
+                | Self::PutBack(PutBack::Nothing { .. }),
+                _,
+            ) => OutcomeKind::Removed,
             (_, State::Object(ObjectState::Absent)) => OutcomeKind::Created,
             (Self::EtcdMember(EtcdMember { present: false, .. }), _) => OutcomeKind::Removed,
             (Self::EtcdMember(wish), State::EtcdMember(state)) if wish.find(&state.members).is_none() => {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Resource, StepId, Token};
+use crate::{Keep, Resource, StepId, Token};
 
 /// What a change costs the workloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +107,9 @@ pub struct Step {
     /// Whether the host keeps what it had before, for a reset.
     #[serde(default)]
     pub remember: bool,
+    /// What it replaces and may have to be put back: the host keeps a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
     /// Which part of Kubernetes is of which version when it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raises: Option<Raise>,
@@ -130,6 +133,7 @@ impl Step {
             disruption: Disruption::None,
             rollout: None,
             remember: false,
+            keep: None,
             raises: None,
             hold: None,
         }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApiServerStatus, CertificateEnd, Digest, Facts, Failure, KubernetesStatus, Outcome, PacketSize,
+    ApiServerStatus, CertificateEnd, Digest, Facts, Failure, Keep, KubernetesStatus, Outcome, PacketSize,
     PortState, Resource, RunId, Secrets, State, StepId, Token,
 };
 
@@ -233,6 +233,9 @@ pub struct Apply {
     /// Whether what was there before is kept ([`crate::Before`]).
     #[serde(default)]
     pub remember: bool,
+    /// What is kept of what it replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
 }
 
 /// Who holds a lock.

@@ -300,6 +300,7 @@ mod tests {
                 secrets: Secrets::default(),
                 inputs: std::collections::BTreeMap::new(),
                 remember: false,
+                keep: None,
             };
             machine.host.begin(0, false, Some(&apply));
             for folder in ["/var/lib/kubespray", "/var/lib/kubespray/journal"] {

@@ -387,9 +387,14 @@ impl Host for SimHost {
         if inner.files.get(path).is_some_and(|entry| entry.kind() == PathKind::Directory) {
             return Err(refused(path, "is a directory"));
         }
+        let before = (path == models::API_MANIFEST).then(|| text(&inner, path));
         put(&mut inner, path, Node::File(Rc::new(bytes.to_vec())), mode);
         inner.files.edit(path, |entry| entry.owner = owner.clone());
         inner.files.sync();
+        drop(inner);
+        if let Some(before) = before {
+            models::manifest_written(self, before.as_deref());
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ impl Maker<'_> {
             disruption: Disruption::None,
             rollout: self.rollout.map(str::to_owned),
             remember: false,
+            keep: None,
             raises: None,
             hold: None,
         }

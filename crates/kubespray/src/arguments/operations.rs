@@ -233,6 +233,8 @@ pub(crate) enum PlanOf {
     /// What `kubespray upgrade-cluster` would do, with the pods that move and what holds them
     #[command(alias = "upgrade")]
     UpgradeCluster(PlanUpgradeCluster),
+    /// What `kubespray runs undo` would do
+    Undo(PlanUndo),
     /// What `kubespray resources FILE` would do
     Resources(PlanResources),
 }
@@ -296,6 +298,17 @@ pub(crate) struct PlanReset {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanUndo {
+    /// The run; the latest that hosts kept anything of, where none is given
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) output: PlanOutput,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PlanResources {
     /// The document: YAML or JSON
     #[arg(value_name = "FILE")]
@@ -334,6 +347,29 @@ pub(crate) enum Runs {
         after_help = "Examples:\n  kubespray runs resume -i hosts.yaml\n  kubespray runs resume 20261121-0912-4f1c -i hosts.yaml"
     )]
     Resume(Box<RunsResume>),
+    /// Put back what an upgrade replaced on hosts: programs, units, configuration, static pods
+    ///
+    /// Hosts keep it before it is replaced, of the last two runs. Nodes go back one at a time, drained and proven well as
+    /// they were on the way forth; what must not go back stays, and is told with the reason. `kubespray plan undo` shows
+    /// it all before.
+    #[command(
+        after_help = "Examples:\n  kubespray runs undo -i hosts.yaml --limit node3\n  kubespray runs undo 20261121-091233-4f1c -i hosts.yaml"
+    )]
+    Undo(Box<RunsUndo>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsUndo {
+    /// The run; the latest that hosts kept anything of, where none is given
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Begin although a disruption budget holds a pod that has to move now: it may let it go later
+    #[arg(long, help_heading = "Run")]
+    pub(crate) despite_budgets: bool,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) running: Running,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,10 @@ pub(crate) fn run(options: &Plan, printer: &mut Printer) -> Result<ExitCode, Fai
         }
         PlanOf::Reset(options) => (reset(options, printer), &options.output),
         PlanOf::Resources(options) => (resources(options, printer), &options.output),
+        PlanOf::Undo(options) => {
+            let wanted = operation::wanted(&operation::Undo(options.run.as_deref()), &options.operation);
+            (wanted.and_then(|wanted| real(wanted, printer)), &options.output)
+        }
         PlanOf::UpgradeCluster(options) => {
             let upgrade = operation::Upgrade(&options.upgrading);
             let of = &options.of;

@@ -7,7 +7,7 @@ use kubespray_history::{History, RunSummary};
 use kubespray_interface::{Lines, WIDEST_COLUMN, duration, plural};
 use serde_json::json;
 
-use crate::arguments::operations::{Runs, RunsResume, RunsShow};
+use crate::arguments::operations::{Runs, RunsResume, RunsShow, RunsUndo};
 use crate::failure::Failure;
 use crate::operation::{self, Reach};
 use crate::printer::Printer;
@@ -17,12 +17,21 @@ pub(crate) fn run(options: &Runs, printer: &mut Printer) -> Result<ExitCode, Fai
         Runs::List(_) => list(printer),
         Runs::Show(options) => show(options, printer),
         Runs::Resume(options) => resume(options, printer),
+        Runs::Undo(options) => undo(options, printer),
     }
 }
 
 fn resume(options: &RunsResume, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let reach = Reach::load(&options.common, &options.connection)?;
     operation::resume(options.run.as_deref(), reach, &options.running, printer)
+}
+
+fn undo(options: &RunsUndo, printer: &mut Printer) -> Result<ExitCode, Failure> {
+    let wanted = operation::wanted(&operation::Undo(options.run.as_deref()), &options.operation)?;
+    printer.warnings(&wanted.reach.site.warnings, false);
+    let planned = wanted.plan()?;
+    operation::refuse_blocked(&planned.blocked, options.despite_budgets)?;
+    Ok(operation::run_planned(planned, &options.running, printer)?.code)
 }
 
 fn history() -> Result<History, Failure> {

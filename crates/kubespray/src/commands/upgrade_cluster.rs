@@ -8,10 +8,6 @@ use crate::failure::Failure;
 use crate::operation::{self, Upgrade};
 use crate::printer::Printer;
 
-/// Said before anything is done.
-const NO_WAY_BACK: &str = "There is no way back from what newer API servers write, nor from a newer etcd: \
-    the snapshot that is made first, below `etcd_backup_prefix`, is of the cluster as it is now.";
-
 pub(crate) fn run(options: &UpgradeCluster, printer: &mut Printer) -> Result<ExitCode, Failure> {
     let UpgradeCluster { upgrading, of } = options;
     let intent = Upgrade(upgrading);
@@ -21,10 +17,7 @@ pub(crate) fn run(options: &UpgradeCluster, printer: &mut Printer) -> Result<Exi
     let wanted = operation::wanted(&intent, &of.operation)?;
     printer.warnings(&wanted.reach.site.warnings, false);
     let planned = wanted.plan()?;
-    operation::refuse_blocked(&planned.blocked, upgrading)?;
-    if !planned.plan.is_empty() && !printer.is_json() {
-        printer.line(NO_WAY_BACK);
-    }
+    operation::refuse_blocked(&planned.blocked, upgrading.despite_budgets)?;
     let ran = operation::run_planned(planned, &of.running, printer)?;
     // A part of the work leaves a part of a cluster; what changed nothing was looked at just now.
     if !ran.changed || of.no_verify || !of.operation.is_whole() {

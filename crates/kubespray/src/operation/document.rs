@@ -292,6 +292,7 @@ fn place(wish: &StepWish, resource: &Resource, host: &str) -> Step {
         disruption: wish.disruption,
         rollout: wish.rollout.clone(),
         remember: false,
+        keep: None,
         raises: None,
         hold: None,
     }

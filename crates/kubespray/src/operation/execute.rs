@@ -76,7 +76,8 @@ pub(crate) fn execute(
     printer.warnings(&problems, false);
     let report = report.ok_or_else(|| Diagnostic::error("run", "the run ended without a report"))?;
     let go_on = report.go_on.as_deref().map(|command| reach.same_site(command));
-    tell(&report, go_on.as_deref(), printer);
+    let undo = report.undo.as_ref().map(|undo| reach.same_site(&undo.command));
+    tell(&report, go_on.as_deref(), undo.as_deref(), printer);
     match &report.ending {
         Ending::Done => Ok(ExitCode::SUCCESS),
         Ending::Failed | Ending::Stopped => Ok(ExitCode::from(FOUND_ERRORS)),
@@ -91,7 +92,7 @@ pub(crate) fn execute(
     }
 }
 
-fn tell(report: &Report, go_on: Option<&str>, printer: &mut Printer) {
+fn tell(report: &Report, go_on: Option<&str>, undo: Option<&str>, printer: &mut Printer) {
     if printer.is_json() {
         let mut value = serde_json::to_value(report).unwrap_or_default();
         if let Some(object) = value.as_object_mut() {
@@ -99,7 +100,7 @@ fn tell(report: &Report, go_on: Option<&str>, printer: &mut Printer) {
         }
         printer.json_line(&value);
     } else {
-        printer.line(report_text(report, go_on).trim_end());
+        printer.line(report_text(report, go_on, undo).trim_end());
     }
 }
 

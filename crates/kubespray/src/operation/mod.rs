@@ -23,6 +23,7 @@ mod simulated;
 mod sinks;
 mod status;
 mod stored;
+mod undo;
 mod upgrade;
 mod verify;
 
@@ -55,6 +56,7 @@ pub(crate) use simulated::{
 pub(crate) use sinks::history_path;
 pub(crate) use status::status;
 pub(crate) use stored::{refuse_moved, restore, store, wishes_of};
+pub(crate) use undo::Undo;
 pub(crate) use upgrade::{Upgrade, refuse_blocked};
 pub(crate) use verify::{Asked, Verdict, verify, verify_after};
 

@@ -264,7 +264,7 @@ fn play(
         if printer.is_json() {
             printer.json_line(report);
         } else {
-            printer.line(report_text(report, None).trim_end());
+            printer.line(report_text(report, None, None).trim_end());
         }
     }
     if done {

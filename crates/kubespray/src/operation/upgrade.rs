@@ -25,18 +25,29 @@ impl Intent for Upgrade<'_> {
         let mut known = learn_all(site, *hosts, &options.common, Answering::Meant)?;
         let well = hosts.states(running_probes(&known.site()))?;
         known.live.learn(&well);
+        let limits = operations::no_way_back(&known.site());
         let how = UpgradeOptions { max_unavailable: self.0.max_unavailable.clone() };
         let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
             .map_err(|refusals| unplannable(&refusals))?;
         let wishes = chosen(wishes, site, options, None)?;
         refuse_cut_off(&wishes)?;
+        site.warnings.extend(warning(limits));
         Ok(Wished { known, wishes, about: None })
     }
 }
 
+/// What is said before anything is done: what of it cannot be undone, and what can.
+fn warning(mut limits: Vec<String>) -> Option<Diagnostic> {
+    let kept = limits.pop()?;
+    let warning = Diagnostic::warning("no-way-back", "not all that this upgrade does can be undone");
+    let warning = limits.into_iter().fold(warning, Diagnostic::because);
+    let snapshot = "a snapshot of etcd, below `etcd_backup_prefix`, is made before anything is disturbed";
+    Some(warning.hint(kept).hint(snapshot))
+}
+
 /// Refuses to begin where a pod that has to move is held: half an upgrade is worse than none.
-pub(crate) fn refuse_blocked(blocked: &[BlockedPod], upgrading: &Upgrading) -> Result<(), Failure> {
-    if blocked.is_empty() || upgrading.despite_budgets {
+pub(crate) fn refuse_blocked(blocked: &[BlockedPod], despite_budgets: bool) -> Result<(), Failure> {
+    if blocked.is_empty() || despite_budgets {
         return Ok(());
     }
     let mut by_host: BTreeMap<&str, Vec<String>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Whole files.
 
-use kubespray_resource::{Content, Failure, File, FileState, PathKind, Secrets};
+use kubespray_resource::{Content, Failure, File, FileState, KEPT, PathKind, Secrets};
 
 use crate::failure::{gone_source, impossible, missing_secret};
 use crate::{Host, View};
@@ -34,7 +34,10 @@ pub(crate) fn apply(
     }
     let bytes = match &wish.content {
         Content::CopyOf { path, digest } => {
-            let gone = || gone_source(format!("`{path}`, to be copied, is not there"));
+            let gone = || {
+                let message = format!("`{path}`, to be copied, is not there");
+                if path.starts_with(KEPT) { Failure::of_host(message) } else { gone_source(message) }
+            };
             if View::new(host, []).digest(path)?.ok_or_else(gone)? != *digest {
                 return Err(Failure::of_host(format!("`{path}`, to be copied, is not what it should be")));
             }

@@ -14,6 +14,10 @@ pub(crate) fn observe(view: &View<'_>, wish: &PutBack) -> Result<PutBackState, F
             text_of(host, &sysctl::proc_path(key)?)?.map(|text| text.trim().to_owned()).into_iter().collect()
         }
         PutBack::Swap { active, units } => swap(host, active, units)?,
+        PutBack::Nothing { path, .. } => match host.metadata(path)?.filter(|is| is.kind == PathKind::File) {
+            Some(_) => view.digest(path)?.map(|digest| digest.as_str().to_owned()).into_iter().collect(),
+            None => Vec::new(),
+        },
     };
     Ok(PutBackState { is })
 }
@@ -54,6 +58,7 @@ pub(crate) fn apply(host: &dyn Host, wish: &PutBack, state: &PutBackState) -> Re
         PutBack::Sysctl { key, value } => {
             Ok(host.write_in_place(&sysctl::proc_path(key)?, format!("{value}\n").as_bytes())?)
         }
+        PutBack::Nothing { path, .. } => Ok(host.remove(path, false)?),
         PutBack::Swap { active, units } => {
             let missing = |all: &[String]| -> Vec<String> {
                 all.iter().filter(|item| !state.is.contains(item)).cloned().collect()

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubespray_resource::{
     Absent, Assertion, BEFORE, Before, Check, Digest, EtcdClient, EtcdExpected, EtcdHealth, EtcdSeen,
-    Failure, KUBEADM_BEGUN, Kubeadm, KubeadmAction, Line, NodeListed, Nodes, NodesState, Probe, Program,
-    Resource, State, StepId,
+    Failure, KEPT_INDEX, KUBEADM_BEGUN, KeptLine, Kubeadm, KubeadmAction, Line, NodeListed, Nodes,
+    NodesState, Probe, Program, Resource, State, StepId,
 };
 use kubespray_spec::choices::EtcdDeployment;
 use kubespray_spec::{ClusterSpec, HostSpec};
@@ -46,6 +46,8 @@ pub struct Live {
     pub etcd_ids: BTreeMap<String, String>,
     /// What hosts had before they were changed for a cluster, of those that kept it.
     pub before: BTreeMap<String, Vec<Before>>,
+    /// What runs kept on hosts; of [`kept_probes`].
+    pub kept: BTreeMap<String, Vec<KeptLine>>,
 }
 
 /// What is there of a cluster of etcd.
@@ -73,6 +75,7 @@ const KUBELET: &str = "live/kubelet";
 const API_SERVER: &str = "live/api-server";
 const ETCD_AUTHORITY: &str = "live/etcd-authority";
 const AUTHORITY: &str = "live/authority";
+const KEEPS: &str = "live/kept";
 const WAS: &str = "live/before";
 const IDS: [&str; 2] = ["live/cluster-id", "live/etcd-id"];
 
@@ -142,6 +145,15 @@ pub fn running_probes(site: &Site<'_>) -> BTreeMap<String, Vec<(StepId, Resource
         out.insert(host.spec.name.clone(), vec![well]);
     }
     out
+}
+
+/// What hosts are asked for what runs kept there. The answers are [learnt](Live::learn).
+pub fn kept_probes(site: &Site<'_>) -> BTreeMap<String, Vec<(StepId, Resource)>> {
+    let of = |host: super::Host<'_>| {
+        let index = Line { path: KEPT_INDEX.into(), starts_with: "-".into(), line: None };
+        (host.spec.name.clone(), vec![probe(host.spec, KEEPS, index)])
+    };
+    site.hosts().map(of).collect()
 }
 
 fn probe(host: &HostSpec, name: &str, resource: impl Into<Resource>) -> (StepId, Resource) {
@@ -255,6 +267,7 @@ impl Live {
                 })
                 .collect(),
             unwell: BTreeMap::new(),
+            kept: BTreeMap::new(),
             cluster_ids: ids(IDS[0]),
             etcd_ids: ids(IDS[1]),
             before: spec
@@ -268,10 +281,16 @@ impl Live {
         }
     }
 
-    /// Takes in the answers to [`running_probes`]. A control plane that could not be asked is not well.
+    /// Takes in the answers to [`running_probes`] and [`kept_probes`]. A control plane that could not be asked is not well.
     pub fn learn(&mut self, seen: &BTreeMap<StepId, Result<State, Failure>>) {
         for (id, found) in seen {
             let Some((host, what)) = id.as_str().split_once('/') else { continue };
+            if what == KEEPS
+                && let Ok(State::Line(part)) = found
+            {
+                let lines = KeptLine::read(part.text.as_deref().unwrap_or_default());
+                self.kept.insert(host.to_owned(), lines);
+            }
             if what == API_SERVER {
                 let why = match found {
                     Ok(State::Check(state)) => state.problem.clone(),

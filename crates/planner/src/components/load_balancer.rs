@@ -63,6 +63,12 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     }
     step.disruption = Disruption::Restart;
     step.rollout = Some(ROLLOUT.into());
+    is_well(chain, "well");
+}
+
+/// The local proxy of a live node says that it is well, where it can be asked.
+pub(crate) fn is_well(chain: &mut Chain<'_>, name: &str) {
+    let balancer = &chain.host.settings().load_balancer;
     if let Some(port) = balancer.loadbalancer_apiserver_healthcheck_port {
         let check = Check {
             name: "the local proxy is well".into(),
@@ -70,7 +76,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
             timeout_s: WELL_S,
             interval_ms: 500,
         };
-        chain.add("well", check).rollout = Some(ROLLOUT.into());
+        chain.add(name, check).rollout = Some(ROLLOUT.into());
     }
 }
 

@@ -43,7 +43,7 @@ use kubespray_spec::{ClusterSpec, HostSpec, Settings};
 
 pub use control_plane::order as control_plane_order;
 pub(crate) use downloads::download;
-pub use live::{Live, LiveEtcd, probes, running_probes};
+pub use live::{Live, LiveEtcd, kept_probes, probes, running_probes};
 pub(crate) use load_balancer::with_port;
 pub use verify::{ASSERTIONS, Named as NamedAssertion, assertion_of};
 

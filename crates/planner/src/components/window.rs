@@ -90,18 +90,24 @@ pub(crate) fn open(chain: &mut Chain<'_>) {
 
 /// Proves that the node is ready in the wished version, then lets it take pods again.
 pub(crate) fn close(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    // What was not ready before must not become it by an upgrade (OPS-018).
+    let proves = host.site.live.node(host.spec).is_some_and(|seen| seen.ready);
+    close_at(chain, &host.site.wished_version(), proves);
+}
+
+/// Lets the node take pods again; where `proves`, only when it is ready in a version.
+pub(crate) fn close_at(chain: &mut Chain<'_>, version: &str, proves: bool) {
     chain.begin("post-upgrade", "post-upgrade");
     let host = chain.host;
     let node = host.spec.node_name.clone();
-    let version = host.site.wished_version();
-    // What was not ready before must not become it by an upgrade (OPS-018).
-    if host.site.live.node(host.spec).is_some_and(|seen| seen.ready) {
+    if proves {
         let object =
             ObjectRef { api_version: "v1".into(), kind: "Node".into(), namespace: None, name: node.clone() };
         let probe = Probe::Object {
             kubeconfig: kubeconfig(&host),
             object,
-            must: ObjectMust::NodeAt(version.clone()),
+            must: ObjectMust::NodeAt(version.to_owned()),
         };
         let check = Check {
             name: format!("node `{node}` is ready with version {version}"),

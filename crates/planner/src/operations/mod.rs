@@ -6,17 +6,20 @@
 mod client;
 mod cluster;
 mod difference;
+mod keep;
 mod remove;
 mod reset;
 mod rules;
 mod scale;
 mod status;
+mod undo;
 mod upgrade;
 mod upgrade_checks;
 mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
 pub use cluster::cluster;
+pub use keep::no_way_back;
 pub use remove::{Leaving, Removal, forget, remove};
 pub use reset::{Reset, reset};
 pub use scale::{Newcomers, scale};
@@ -25,6 +28,7 @@ pub use status::{
     MemberStatus, Remark, SOON_DAYS, STATUS_SCHEMA_VERSION, Status, StatusSeen, Versions, status,
     status_questions,
 };
+pub use undo::{Undo, undo};
 pub use upgrade::{UpgradeOptions, upgrade};
 pub use upgrade_checks::refuse_other_version;
 pub use verify::{clocks_apart, verify};

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use kubespray_resource::{Gate, Needs, Rollout, StepId, Versions};
 
+use super::keep;
 use super::rules::{gates, lock_hosts, policy, serial, wait_for_dns};
 use super::upgrade_checks::refusals;
 use crate::Wishes;
@@ -18,10 +19,10 @@ use crate::components::{
 };
 
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
-const CONTROL_PLANE_NODES: &str = "control-plane-nodes";
+pub(super) const CONTROL_PLANE_NODES: &str = "control-plane-nodes";
 
 /// The turns of all other nodes.
-const WORKERS: &str = "workers";
+pub(super) const WORKERS: &str = "workers";
 
 /// What is passed by all hosts together: each opens when all that open it are done, in this order.
 const PREFETCHED: &str = "prefetched";
@@ -94,11 +95,11 @@ pub fn upgrade(
 
 /// Gates with the steps that open them.
 #[derive(Default)]
-struct Openers(BTreeMap<String, Gate>);
+pub(super) struct Openers(pub(super) BTreeMap<String, Gate>);
 
 impl Openers {
     /// The gate opens only when all that the host has so far is done.
-    fn add(&mut self, gate: &str, step: Option<StepId>) {
+    pub(super) fn add(&mut self, gate: &str, step: Option<StepId>) {
         let Some(step) = step else { return };
         let gate =
             self.0.entry(gate.to_owned()).or_insert_with(|| Gate { steps: Vec::new(), needs: Needs::All });
@@ -130,8 +131,10 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     }
     chain.barrier(SETTLED);
     if is_control_plane {
+        let from = chain.len();
         kubelet::kubeadm(&mut chain);
         control_plane::wish(&mut chain);
+        keep::api_server(&mut chain, from);
         openers.add(API_SERVERS, chain.last());
     }
     chain.barrier(API_SERVERS);
@@ -168,7 +171,7 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
 }
 
 /// Whether an API server is to have another version: what newer ones write, older ones may not read.
-fn is_raised(site: &Site<'_>) -> bool {
+pub(super) fn is_raised(site: &Site<'_>) -> bool {
     let wished = site.wished_version();
     let versions = site.live.manifests.values().flat_map(BTreeMap::values);
     versions.into_iter().any(|version| version.trim_start_matches('v') != wished)
@@ -191,10 +194,11 @@ fn node(chain: &mut Chain<'_>, rollout: &str) {
     join::wish(chain);
     window::close(chain);
     chain.turn(from, rollout);
+    keep::node(chain, from);
 }
 
 /// What runs now.
-fn versions(site: &Site<'_>) -> BTreeMap<String, Versions> {
+pub(super) fn versions(site: &Site<'_>) -> BTreeMap<String, Versions> {
     let plain = |version: &String| version.trim_start_matches('v').to_owned();
     let of = |host: &kubespray_spec::HostSpec| {
         let manifests = site.live.manifests.get(&host.name);

@@ -16,6 +16,9 @@ const FOLDER: &str = "/etc/kubernetes";
 /// What kubeadm writes last of a kubelet's own configuration; also Kubespray's sign that it ran (CP-017).
 const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
+/// The kubelet's flags as kubeadm wants them.
+const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
+
 /// The control plane's own pods.
 const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
@@ -143,6 +146,16 @@ impl Kubeadm {
                 .collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The files that an upgrade writes anew, but for certificates.
+    pub fn replaces(&self) -> Vec<String> {
+        let manifests = self.manifests();
+        if manifests.is_empty() {
+            return Vec::new();
+        }
+        let of_kubelet = [KUBELET_CONFIG, KUBELET_FLAGS].map(str::to_owned);
+        manifests.into_iter().map(|(_, path)| path).chain(of_kubelet).collect()
     }
 
     /// How far it got.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::shown;
-use crate::{Comparison, Mode, Owner};
+use crate::{Comparison, Digest, Mode, Owner};
 
 /// Something of a host as it was before it was changed for a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +39,16 @@ pub enum PutBack {
         /// Units that were masked.
         units: Vec<String>,
     },
+    /// No file where there was none. What others made of it since stays.
+    Nothing {
+        /// Absolute path.
+        path: String,
+        /// The digest of the file as it was left.
+        left: Digest,
+    },
 }
 
-/// What is there: the text, the value, the swap in use and the units that nothing masks.
+/// What is there: the text, the value, the swap in use and the units that nothing masks, the digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutBackState {
     /// Each thing.
@@ -75,6 +82,11 @@ impl PutBack {
             Self::Swap { active, units } => {
                 for item in active.iter().chain(units).filter(|item| !state.is.contains(item)) {
                     out.add("swap", None, Some(item.clone()));
+                }
+            }
+            Self::Nothing { left, .. } => {
+                if is.is_some_and(|is| is == left.as_str()) {
+                    out.add("path", Some("file".into()), None);
                 }
             }
         }
@@ -140,6 +152,7 @@ impl fmt::Display for PutBack {
             Self::Text { path, .. } => write!(f, "{path} as before"),
             Self::Sysctl { key, .. } => write!(f, "sysctl {key} as before"),
             Self::Swap { .. } => f.write_str("swap as before"),
+            Self::Nothing { path, .. } => write!(f, "nothing at {path} as before"),
         }
     }
 }
@@ -199,6 +212,11 @@ mod tests {
         assert!(sysctl.compare(&is(&["0"])).is_same());
         assert!(sysctl.compare(&is(&[])).is_same(), "a kernel without it");
         assert!(!sysctl.compare(&is(&["1"])).is_same());
+        let (left, theirs) = (Digest::of(b"ours"), Digest::of(b"theirs"));
+        let nothing = PutBack::Nothing { path: "/etc/x".into(), left: left.clone() };
+        assert!(nothing.compare(&is(&[])).is_same());
+        assert!(nothing.compare(&is(&[theirs.as_str()])).is_same(), "it is not ours any more");
+        assert!(!nothing.compare(&is(&[left.as_str()])).is_same());
         let swap = PutBack::Swap { active: vec!["/dev/sda2".into()], units: vec!["dev-x.swap".into()] };
         assert!(swap.compare(&is(&["/dev/sda2", "dev-x.swap"])).is_same());
         assert_eq!(swap.compare(&is(&["/dev/sda2"])).changes.len(), 1);

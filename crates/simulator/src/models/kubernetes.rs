@@ -9,7 +9,7 @@ use super::{Viewer, address, at, failed, is_active, now_us, ok};
 use crate::SimHost;
 use crate::host::{Inner, text};
 
-pub(super) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+pub(crate) const API_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PROXY_MANIFESTS: [&str; 2] =
     ["/etc/kubernetes/manifests/nginx-proxy.yml", "/etc/kubernetes/manifests/haproxy.yml"];
 /// What kubeadm writes last for the kubelet.
@@ -55,6 +55,15 @@ pub(super) fn begin_api(host: &SimHost, is_anew: bool) {
     host.inner.borrow_mut().api_away_us = (now, now + API_START_US);
 }
 
+/// The API server's manifest was written by no kubeadm: its kubelet takes up what is new in it.
+pub(crate) fn manifest_written(host: &SimHost, before: Option<&str>) {
+    let is = text(&host.inner.borrow(), API_MANIFEST);
+    if is.as_deref() != before && runs_kubelet(&host.inner.borrow()) {
+        begin_api(host, before.is_some());
+        check_skew(host);
+    }
+}
+
 /// `kubelet`, which only tells its version.
 pub(super) fn kubelet(host: &SimHost, words: &[&str], _: &Spawn) -> Result<Output, HostError> {
     drop(host.alive(30_000)?);
@@ -83,11 +92,7 @@ fn kubelet_version(inner: &Inner) -> String {
 pub(super) fn check_skew(host: &SimHost) {
     let hosts = host.site.borrow().hosts();
     let own = host.inner.borrow().name.clone();
-    let server = |inner: &Inner| {
-        let manifest = text(inner, API_MANIFEST)?;
-        let image = find(&manifest, "image")?;
-        Some(image.rsplit_once(':')?.1.to_owned())
-    };
+    let server = |inner: &Inner| version_in(&text(inner, API_MANIFEST)?);
     let mut broken = Vec::new();
     let kubelet = kubelet_version(&host.inner.borrow());
     let of_own = server(&host.inner.borrow());
@@ -106,6 +111,10 @@ pub(super) fn check_skew(host: &SimHost) {
         }
     }
     host.site.borrow_mut().broken.extend(broken.into_iter().map(|what| ("skew", what)));
+}
+
+fn version_in(manifest: &str) -> Option<String> {
+    Some(find(manifest, "image")?.rsplit_once(':')?.1.to_owned())
 }
 
 fn minor(version: &str) -> u32 {
@@ -193,6 +202,8 @@ pub(super) struct Server {
     pub(super) cluster: u64,
     /// The authority by which it believes clients.
     pub(super) authority: String,
+    /// That of its image.
+    pub(super) version: String,
 }
 
 /// The API server that answers at an address of a host, directly or through its proxy; else why none does.
@@ -235,6 +246,7 @@ struct Plane {
     urls: String,
     /// Of its clients.
     authority: String,
+    version: String,
     from: Viewer,
 }
 
@@ -253,13 +265,14 @@ fn plane(inner: &Inner, now: u64) -> Option<Result<Plane, String>> {
             return Some(Err(format!("the API server exits: open {path}: no such file or directory")));
         }
     }
-    let plane = authority.map(|authority| Plane { urls, authority, from: Viewer::of(inner) });
+    let version = version_in(&manifest).unwrap_or_default();
+    let plane = authority.map(|authority| Plane { urls, authority, version, from: Viewer::of(inner) });
     Some(plane.ok_or_else(|| "the API server has no authority".to_owned()))
 }
 
 /// An API server needs a quorum of the etcd that its manifest names.
 fn of_control_plane(host: &SimHost, plane: Plane) -> Result<Server, String> {
-    let Plane { urls, authority, mut from } = plane;
+    let Plane { urls, authority, version, mut from } = plane;
     // It looks from where it is, at the time of who asks.
     from.now = Viewer::of(&host.inner.borrow()).now;
     let mut site = host.site.borrow_mut();
@@ -271,7 +284,7 @@ fn of_control_plane(host: &SimHost, plane: Plane) -> Result<Server, String> {
     if !has_quorum(&site, cluster, &up) {
         return Err("etcdserver: request timed out".into());
     }
-    Ok(Server { cluster, authority })
+    Ok(Server { cluster, authority, version })
 }
 
 /// Kubelets of all hosts, each with whether it reaches this cluster's API servers.

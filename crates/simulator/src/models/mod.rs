@@ -28,7 +28,7 @@ use crate::mirror::Mirror;
 
 pub(crate) use api::{http, is_built_in};
 pub(crate) use etcd::{Cluster, may_stop};
-pub(crate) use kubernetes::kubelet_begins;
+pub(crate) use kubernetes::{API_MANIFEST, kubelet_begins, manifest_written};
 
 /// Where images are known.
 #[derive(Clone, Debug, Default)]

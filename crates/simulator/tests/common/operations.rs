@@ -13,9 +13,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::components::{Live, PlanningError, Site, engine_secrets, probes, running_probes};
+use kubespray_planner::components::{
+    Live, PlanningError, Site, engine_secrets, kept_probes, probes, running_probes,
+};
 use kubespray_planner::operations::{
-    Leaving, Newcomers, UpgradeOptions, cluster, remove, reset, scale, upgrade,
+    Leaving, Newcomers, UpgradeOptions, cluster, remove, reset, scale, undo, upgrade,
 };
 use kubespray_planner::{Wishes, lint, plan};
 use kubespray_resource::{
@@ -104,6 +106,10 @@ pub enum Intent {
     Upgrade,
     /// Nothing of the cluster stays.
     Reset,
+    /// What the last run replaced on these hosts is put back.
+    Undo {
+        hosts: Vec<&'static str>,
+    },
 }
 
 /// What is wished of hosts, however they are.
@@ -114,6 +120,8 @@ pub struct Operation {
     pub asked: Intent,
     /// The specification for facts of hosts: to make it takes longer than a run.
     pub specs: RefCell<BTreeMap<String, Rc<ClusterSpec>>>,
+    /// What the last look for a way back left as it is, by host, and why.
+    pub stays: RefCell<Vec<(String, String)>>,
 }
 
 impl Operation {
@@ -124,7 +132,7 @@ impl Operation {
             String::new()
         };
         let vars = format!("kube_network_plugin: {network}\n{manifests}{vars}");
-        Self { inventory, vars, asked: Intent::Cluster, specs: RefCell::default() }
+        Self { inventory, vars, asked: Intent::Cluster, specs: RefCell::default(), stays: RefCell::default() }
     }
 
     pub fn world(&self, seed: u64) -> World {
@@ -151,9 +159,11 @@ impl Operation {
         let spec = self.spec(self.inventory, &facts);
         let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
         let mut live = Live::of(&spec, &world.states(asked));
-        if matches!(self.asked, Intent::Upgrade) {
-            let asked = running_probes(&Site { spec: &spec, facts: &facts, live: &live });
-            live.learn(&world.states(asked));
+        if matches!(self.asked, Intent::Upgrade | Intent::Undo { .. }) {
+            for ask in [running_probes, kept_probes] {
+                let asked = ask(&Site { spec: &spec, facts: &facts, live: &live });
+                live.learn(&world.states(asked));
+            }
         }
         let manifests = BTreeMap::from([(MANIFEST.to_owned(), BRIDGE.to_owned())]);
         let site = Site { spec: &spec, facts: &facts, live: &live };
@@ -176,6 +186,11 @@ impl Operation {
             Intent::Reset => {
                 let all = spec.hosts.iter().map(|host| host.name.clone()).collect();
                 reset(&site, &all, &BTreeSet::new())?.wishes
+            }
+            Intent::Undo { hosts } => {
+                let undo = undo(&site, None, &set(hosts))?;
+                self.stays.replace(undo.left);
+                undo.wishes
             }
         };
         world.imagine_downloads(&mut wishes);

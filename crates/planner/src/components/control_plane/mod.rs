@@ -17,8 +17,8 @@ mod proxy;
 use std::collections::BTreeMap;
 
 use kubespray_resource::{
-    Authority, Check, Command, Disruption, File, Guard, KeyAlgorithm, KeyFile, Kubeadm, KubeadmAction, Line,
-    Mode, ObjectAbsent, ObjectRef, Owner, Part, Probe, Raise, StepId, Subject, Token,
+    Assertion, Authority, Check, Command, Disruption, File, Guard, KeyAlgorithm, KeyFile, Kubeadm,
+    KubeadmAction, Line, Mode, ObjectAbsent, ObjectRef, Owner, Part, Probe, Raise, StepId, Subject, Token,
 };
 use kubespray_spec::choices::KubeAsymmetricEncryptionAlgorithm;
 
@@ -27,8 +27,11 @@ pub(crate) use files::patches;
 
 use super::{Chain, Host, Site, file, join, kubelet};
 
+/// What kubeadm knows of a control plane, in the folder of Kubernetes' configuration.
+pub(crate) const CONFIG: &str = "kubeadm-config.yaml";
+
 /// Turns of live control planes.
-const ROLLOUT: &str = "control-plane";
+pub(crate) const ROLLOUT: &str = "control-plane";
 
 /// How long phases of kubeadm and restarts of pods may take, in seconds.
 const PHASE_TIMEOUT_S: u64 = 120;
@@ -48,7 +51,7 @@ pub(crate) fn manifests_token() -> Token {
 }
 
 /// What waits until the cluster's configuration was stored again.
-fn upload_token() -> Token {
+pub(crate) fn upload_token() -> Token {
     Token("kubeadm:upload-config".into())
 }
 
@@ -160,7 +163,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
 /// CP-023: everything that kubeadm knows of this control plane, without secrets.
 fn configuration(chain: &mut Chain<'_>) {
     let host = chain.host;
-    let path = format!("{}/kubeadm-config.yaml", host.settings().kubernetes.kube_config_dir);
+    let path = format!("{}/{CONFIG}", host.settings().kubernetes.kube_config_dir);
     let step = chain.add("kubeadm-config", File { mode: Mode(0o640), ..file(path, config::whole(&host)) });
     if host.is_live_control_plane() {
         step.notifies.push(manifests_token());
@@ -189,7 +192,7 @@ fn upgrade(chain: &mut Chain<'_>) {
     let upgrade = Kubeadm {
         ignore_preflight_errors: Vec::new(),
         timeout_s: UPGRADE_TIMEOUT_S,
-        ..kubeadm(&host, action, "kubeadm-config.yaml")
+        ..kubeadm(&host, action, CONFIG)
     };
     let step = chain.add("upgrade", upgrade);
     step.disruption = Disruption::Quorum;
@@ -304,7 +307,7 @@ fn init(chain: &mut Chain<'_>) {
     let init = Kubeadm {
         skip_phases: settings.kubeadm.kubeadm_init_phases_skip.clone(),
         timeout_s: settings.kubeadm.kubeadm_init_timeout.length().as_secs(),
-        ..kubeadm(&host, KubeadmAction::Init { upload_certs: false }, "kubeadm-config.yaml")
+        ..kubeadm(&host, KubeadmAction::Init { upload_certs: false }, CONFIG)
     };
     chain.add("init", init).gates.push("etcd".into());
 }
@@ -381,14 +384,31 @@ pub(crate) fn api_server_is_well(host: &Host<'_>) -> Check {
     }
 }
 
+/// Whether the API server of a host is ready and of a version: what answers may be the one that is being replaced.
+pub(crate) fn api_server_is_at(host: &Host<'_>, version: &str) -> Check {
+    let server = Some(names::own_server(host));
+    let assertion = Assertion::ApiServer { kubeconfig: admin(host), server, version: version.to_owned() };
+    Check {
+        name: format!("the API server of this host is ready with version {version}"),
+        probe: Probe::Cluster(assertion),
+        ..api_server_is_well(host)
+    }
+}
+
+/// Stores the cluster's configuration again, where it waits for that.
+pub(crate) fn upload_config(chain: &mut Chain<'_>) {
+    let guard = Guard::Pending(upload_token());
+    let upload = phase(&chain.host, &["upload-config", "all"], guard, CONFIG);
+    chain.add("upload-config", upload);
+}
+
 /// What the leader does for all.
 fn lead(chain: &mut Chain<'_>) {
     let host = chain.host;
     let settings = host.settings();
     let kubernetes = &settings.kubernetes;
     if host.is_live_control_plane() {
-        let guard = Guard::Pending(upload_token());
-        chain.add("upload-config", phase(&host, &["upload-config", "all"], guard, "kubeadm-config.yaml"));
+        upload_config(chain);
     }
     let lets_join = is_joined_by_anybody(host.site);
     if lets_join {

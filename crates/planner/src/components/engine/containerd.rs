@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::{Chain, directory, downloads, enabled, file, restarts};
 use super::{base_spec, config, registries};
 
-const UNIT: &str = "containerd.service";
+pub(crate) const UNIT: &str = "containerd.service";
 /// The file that the default runtime names (CRI-035).
 const BASE_SPEC: &str = "cri-base.json";
 /// The shim that only old runtimes of 1.x use.
@@ -27,7 +27,6 @@ const HEALTHY_S: u64 = 60;
 pub(super) fn wish(chain: &mut Chain<'_>, containerd: &Containerd) {
     chain.begin("container-engine", "containerd");
     let host = chain.host;
-    let settings = host.settings();
     programs(chain, containerd);
     let text = unit(chain, containerd);
     restarts(chain.add("unit", file(format!("/etc/systemd/system/{UNIT}"), text)), UNIT);
@@ -50,6 +49,13 @@ pub(super) fn wish(chain: &mut Chain<'_>, containerd: &Containerd) {
     let configuration = File { content, mode, ..file(format!("{folder}/config.toml"), "") };
     restarts(chain.add("configuration", configuration), UNIT);
     registries::wish(chain, containerd);
+    run(chain);
+}
+
+/// The engine runs, with what its files say, and answers.
+pub(super) fn run(chain: &mut Chain<'_>) {
+    chain.begin("container-engine", "containerd");
+    let host = chain.host;
     let rollout = host.is_live_node().then(|| ROLLOUT.to_owned());
     let step = chain.add(UNIT, Unit { masked: Some(false), ..enabled(UNIT) });
     step.disruption = Disruption::Restart;
@@ -58,7 +64,7 @@ pub(super) fn wish(chain: &mut Chain<'_>, containerd: &Containerd) {
     let check = Check {
         name: "containerd answers".into(),
         probe: Probe::Command {
-            argv: vec![format!("{}/crictl", settings.kubernetes.bin_dir), "version".into()],
+            argv: vec![format!("{}/crictl", host.settings().kubernetes.bin_dir), "version".into()],
             prints: "containerd".into(),
         },
         timeout_s: HEALTHY_S,

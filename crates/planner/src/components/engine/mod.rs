@@ -14,6 +14,7 @@ use kubespray_spec::choices::ContainerManager;
 
 use super::Chain;
 
+pub(crate) use containerd::UNIT;
 pub(crate) use registries::secrets;
 
 /// The engine of a host, and the tools that speak to it. Hosts that need none get none.
@@ -39,6 +40,11 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     tools::crictl(chain);
     tools::nerdctl(chain, containerd);
     containerd::wish(chain, containerd);
+}
+
+/// containerd runs, with what its files say, and answers.
+pub(crate) fn run(chain: &mut Chain<'_>) {
+    containerd::run(chain);
 }
 
 /// CRI-020 to CRI-023: an engine that is not stopped would go on with the pods that it has.

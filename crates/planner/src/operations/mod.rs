@@ -13,6 +13,7 @@ mod scale;
 mod status;
 mod upgrade;
 mod upgrade_checks;
+mod upgrade_windows;
 mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
@@ -25,6 +26,7 @@ pub use status::{
     MemberStatus, Remark, SOON_DAYS, STATUS_SCHEMA_VERSION, Status, StatusSeen, Versions, status,
     status_questions,
 };
-pub use upgrade::{UpgradeOptions, upgrade};
+pub use upgrade::upgrade;
 pub use upgrade_checks::refuse_other_version;
+pub use upgrade_windows::{Amount, MaxUnavailable, UpgradeOptions, Window, WindowProblem, worker_windows};
 pub use verify::{clocks_apart, verify};

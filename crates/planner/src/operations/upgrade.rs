@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use kubespray_resource::{Gate, Needs, Rollout, StepId, Versions};
 
-use super::rules::{gates, lock_hosts, policy, serial, wait_for_dns};
+use super::rules::{WORKERS, gates, lock_hosts, policy, wait_for_dns};
 use super::upgrade_checks::refusals;
+use super::upgrade_windows::{Turns, UpgradeOptions};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, control_plane_order, engine, etcd,
@@ -20,9 +21,6 @@ use crate::components::{
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
 const CONTROL_PLANE_NODES: &str = "control-plane-nodes";
 
-/// The turns of all other nodes.
-const WORKERS: &str = "workers";
-
 /// What is passed by all hosts together: each opens when all that open it are done, in this order.
 const PREFETCHED: &str = "prefetched";
 const SNAPSHOT: &str = "snapshot";
@@ -31,15 +29,8 @@ const API_SERVERS: &str = "api-servers";
 const KUBE_PROXY: &str = "kube-proxy";
 const CONTROL_PLANES: &str = "control-plane-nodes";
 const POD_NETWORK: &str = "pod-network";
+const CANARY: &str = "canary";
 const NODES: &str = "nodes";
-
-/// How an upgrade goes, beyond what variables say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpgradeOptions {
-    /// How many workers may be out of service at once: a number, or a part of all such as `20%`. `serial` where
-    /// nothing is said.
-    pub max_unavailable: Option<String>,
-}
 
 /// What an upgrade wishes of all hosts whose facts are known; or everything that forbids it. [`Site::live`] must hold
 /// the answers to [`running_probes`](crate::components::running_probes). `manifests` are those of
@@ -53,9 +44,12 @@ pub fn upgrade(
     if !refused.is_empty() {
         return Err(refused);
     }
+    let mut policy = policy(site);
+    policy.rollouts.remove("engine");
+    let turns = Turns::of(options, policy.rollouts.remove(WORKERS), &|host| site.facts.contains_key(host));
     let (mut steps, mut refusals, mut openers) = (Vec::new(), Vec::new(), Openers::default());
     for host in site.hosts() {
-        let (own, refused) = chain(host, manifests, &mut openers).finish();
+        let (own, refused) = chain(host, manifests, &turns, &mut openers).finish();
         steps.extend(own);
         refusals.extend(refused);
     }
@@ -69,18 +63,11 @@ pub fn upgrade(
     for step in &mut steps {
         step.gates.retain(|gate| gates.contains_key(gate));
     }
-    let mut policy = policy(site);
-    policy.rollouts.remove("engine");
     let order: Vec<String> = control_plane_order(site).into_iter().map(str::to_owned).collect();
     policy
         .rollouts
         .insert(CONTROL_PLANE_NODES.into(), Rollout { hosts: order, max_unavailable: 1, canaries: 0 });
-    if let Some(workers) = policy.rollouts.get_mut(WORKERS) {
-        workers.canaries = 1;
-        if let Some(text) = &options.max_unavailable {
-            workers.max_unavailable = serial(Some(text), workers.hosts.len());
-        }
-    }
+    policy.rollouts.extend(turns.rollouts);
     policy.versions = versions(site);
     Ok(Wishes {
         operation: "upgrade-cluster".into(),
@@ -107,7 +94,12 @@ impl Openers {
 }
 
 /// The way of one host.
-fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut Openers) -> Chain<'a> {
+fn chain<'a>(
+    host: Host<'a>,
+    manifests: &BTreeMap<String, String>,
+    turns: &Turns,
+    openers: &mut Openers,
+) -> Chain<'a> {
     let mut chain = Chain::new(host);
     let is_leader = host.spec.name == host.site.leader();
     let is_control_plane = host.spec.roles.control_plane;
@@ -155,8 +147,15 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
         apps::network(&mut chain, manifests);
     }
     if !is_control_plane {
-        node(&mut chain, WORKERS);
+        let name = &host.spec.name;
+        if turns.waits(name) {
+            chain.barrier(CANARY);
+        }
+        node(&mut chain, turns.rollout_of(name));
         openers.add(NODES, chain.last());
+        if turns.is_canary(name) {
+            openers.add(CANARY, chain.last());
+        }
     }
     if is_leader {
         chain.barrier(NODES);

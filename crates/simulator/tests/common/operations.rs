@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::components::{Live, Site, engine_secrets, probes};
-use kubespray_planner::operations::{Leaving, Newcomers, cluster, remove, scale};
+use kubespray_planner::components::{Live, Site, engine_secrets, probes, running_probes};
+use kubespray_planner::operations::{Leaving, Newcomers, UpgradeOptions, cluster, remove, scale, upgrade};
 use kubespray_planner::{lint, plan};
 use kubespray_resource::{
     Authority, CertificateRequest, Check, CheckState, Event, Facts, KeyAlgorithm, Plan, Probe, Resource,
@@ -86,6 +86,8 @@ pub enum Intent {
         dead: Vec<&'static str>,
         without: &'static str,
     },
+    /// Another version.
+    Upgrade(UpgradeOptions),
 }
 
 /// What is wished of hosts, however they are.
@@ -132,7 +134,11 @@ impl Operation {
         let facts = world.facts();
         let spec = self.spec(self.inventory, &facts);
         let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
-        let live = Live::of(&spec, &world.states(asked));
+        let mut live = Live::of(&spec, &world.states(asked));
+        if matches!(self.asked, Intent::Upgrade(_)) {
+            let asked = running_probes(&Site { spec: &spec, facts: &facts, live: &live });
+            live.learn(&world.states(asked));
+        }
         let manifests = BTreeMap::from([(MANIFEST.to_owned(), BRIDGE.to_owned())]);
         let site = Site { spec: &spec, facts: &facts, live: &live };
         let mut wishes = match &self.asked {
@@ -150,6 +156,7 @@ impl Operation {
                 let leaving = Leaving { hosts: &hosts, dead: &dead };
                 remove(&site, &after, leaving, &manifests).unwrap().wishes
             }
+            Intent::Upgrade(how) => upgrade(&site, &manifests, how).unwrap(),
         };
         world.imagine_downloads(&mut wishes);
         for step in &mut wishes.steps {

@@ -114,7 +114,9 @@ impl Run {
         let hosts = self.table.hosts.iter().filter(|row| {
             let resource = |at: &usize| &self.plan.steps[*at].step.resource;
             let taken = row.chain.iter().any(|at| match resource(at) {
-                Resource::Drain(drain) if is(at, At::Failed) => !drain.uncordon_on_failure,
+                Resource::Drain(drain) if is(at, At::Failed) || self.shortfalls.contains_key(at) => {
+                    !drain.uncordon_on_failure
+                }
                 Resource::Drain(_) => is(at, At::Done) || is_begun(at),
                 Resource::NodeState(state) => {
                     state.unschedulable == Some(true) && (is(at, At::Done) || is_begun(at))
@@ -258,6 +260,9 @@ impl Run {
     pub(crate) fn step_done(&mut self, host: usize, at: usize, mut outcome: Outcome, took_ms: u64) {
         // Whoever listens wants to know what happened, not the texts that travel.
         let output = outcome.output.take();
+        if let Some(failure) = &outcome.shortfall {
+            self.shortfalls.insert(at, failure.clone());
+        }
         if let Some(place) = self.outputs.get_mut(&self.plan.steps[at].step.id) {
             *place = output;
         }

@@ -611,6 +611,7 @@ mod tests {
             pod_selector: None,
             fallback: None,
             uncordon_on_failure: true,
+            may_fail: false,
         });
         assert_eq!(broken(&plan(vec![step("a/x/1", drain, |_| {})])), [Rule::Turns]);
     }

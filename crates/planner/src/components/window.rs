@@ -133,17 +133,12 @@ fn hold(confirm: bool, pause: i64, question: String) -> Option<Hold> {
 
 fn refuse_unknown(chain: &mut Chain<'_>) {
     let upgrade = &chain.host.settings().upgrade;
-    let (hooks, fails) = (upgrade.post_upgrade_hooks.as_ref(), upgrade.upgrade_node_fail_if_drain_fails);
+    let hooks = upgrade.post_upgrade_hooks.as_ref();
     if hooks.is_some_and(|hooks| !hooks.is_empty()) {
         chain.refuse(
             "`post_upgrade_hooks` names tasks of Ansible, which are not run",
-            "unset it, and do their work with `upgrade_node_post_upgrade_confirm: true` or behind the upgrade",
-        );
-    }
-    if !fails {
-        chain.refuse(
-            "`upgrade_node_fail_if_drain_fails: false` would disturb pods that could not move away",
-            "unset it; `drain_fallback_enabled: true` deletes pods that a budget holds, `drain_nodes: false` leaves all",
+            "unset it; with `upgrade_node_post_upgrade_confirm: true` the run waits before each node takes pods again: \
+             do their work then from another terminal, such as with `kubespray exec NODE -i INVENTORY -- COMMAND`",
         );
     }
 }
@@ -193,5 +188,6 @@ fn drain(host: &Host<'_>) -> Drain {
             ),
         }),
         uncordon_on_failure: upgrade.upgrade_node_uncordon_after_drain_failure,
+        may_fail: !upgrade.upgrade_node_fail_if_drain_fails,
     }
 }

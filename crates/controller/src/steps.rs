@@ -32,7 +32,7 @@ impl Run {
                 continue;
             }
             let planned = &self.plan.steps[at];
-            if !step.active || !planned.changes {
+            if !step.is_again && (!step.active || !planned.changes) {
                 let token = planned.step.resource.awaits().filter(|_| step.active);
                 if token.as_ref().is_none_or(|token| !row.notified.contains(token)) {
                     if token.is_some_and(|token| self.may_notify(host, &token)) {
@@ -316,7 +316,8 @@ impl Run {
     fn complete(&mut self, at: usize) {
         self.table.steps[at].at = At::Done;
         let host = self.table.steps[at].host;
-        if let Some(turns) = self.table.steps[at].turns {
+        // Once only: it may be done again.
+        if let Some(turns) = self.table.steps[at].turns.take() {
             self.table.turns[turns].step_done(host);
             let next = self.table.turns[turns].may_begin();
             self.dirty.extend(next);

@@ -10,7 +10,7 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, gone, image, key_copy, put_back};
+use crate::kinds::{etcd, gone, image, key_copy, put_back, reboot, system_upgrade};
 use crate::{Host, View, observe};
 
 /// Makes a host as wished and proves it, but for what a wish can do without: that is told ([`Outcome::shortfall`]). `before_change` is called once with what is there, right before the first
@@ -99,6 +99,10 @@ fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<Sta
     }
     Err(match resource {
         Resource::Unit(unit) => unit::with_evidence(host, &unit.name, failure),
+        Resource::SystemUpgrade(wish) => failure.hint(format!(
+            "`{}` leaves it out: its own upgrade on the host tells why; hold the package, or repair its source",
+            wish.manager
+        )),
         _ => failure.hint("something else on the host may be changing it back"),
     })
 }
@@ -146,6 +150,8 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Image(wish), _) => image::apply(host, wish, secrets),
         (Resource::Gone(wish), State::Gone(state)) => gone::apply(host, wish, state),
         (Resource::PutBack(wish), State::PutBack(state)) => put_back::apply(host, wish, state),
+        (Resource::SystemUpgrade(wish), _) => system_upgrade::apply(host, wish),
+        (Resource::Reboot(wish), _) => reboot::apply(host, wish),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

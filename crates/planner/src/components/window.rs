@@ -9,7 +9,8 @@
 //! and given back, whichever run cordoned it (OPS-019).
 
 use kubespray_resource::{
-    Check, Disruption, Drain, DrainFallback, Hold, NodeListed, NodeState, ObjectMust, ObjectRef, Probe,
+    Check, Disruption, Drain, DrainFallback, Hold, NodeListed, NodeState, ObjectMust, ObjectRef, Probe, Step,
+    StepId,
 };
 use kubespray_spec::Settings;
 
@@ -49,6 +50,25 @@ fn way(host: &Host<'_>) -> Way {
         (true, false) if !others_take_pods(host) => Way::Leave,
         (true, false) => Way::Cordon,
     }
+}
+
+/// The step that empties the node, where there is one.
+pub(crate) fn away<'c>(chain: &'c mut Chain<'_>) -> Option<&'c mut Step> {
+    let id = StepId(format!("{}/pre-upgrade/{AWAY}", chain.host.spec.name));
+    chain.steps().iter_mut().find(|step| step.id == id)
+}
+
+/// Why nothing empties the node; nothing where something does.
+pub(crate) fn undrained(host: &Host<'_>) -> Option<&'static str> {
+    if way(host) != Way::Leave {
+        return None;
+    }
+    Some(match host.site.live.node(host.spec) {
+        None => "the cluster has none of this host",
+        Some(seen) if !seen.ready => "it was not ready",
+        Some(seen) if seen.unschedulable => "somebody else cordoned it",
+        Some(_) => "no other node could take them",
+    })
 }
 
 /// Whether pods that leave a node have somewhere to go.

@@ -15,7 +15,7 @@ use super::upgrade_windows::{Turns, UpgradeOptions};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, control_plane_order, engine, etcd,
-    join, kubelet, load_balancer, prefetch, resolvers, window,
+    join, kubelet, load_balancer, prefetch, resolvers, system_upgrade, window,
 };
 
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
@@ -46,7 +46,11 @@ pub fn upgrade(
     }
     let mut policy = policy(site);
     policy.rollouts.remove("engine");
-    let turns = Turns::of(options, policy.rollouts.remove(WORKERS), &|host| site.facts.contains_key(host));
+    let alone: Vec<&str> =
+        site.hosts().filter(|host| goes_alone(host)).map(|host| host.spec.name.as_str()).collect();
+    let mut workers = policy.rollouts.remove(WORKERS);
+    workers.iter_mut().for_each(|rollout| rollout.hosts.retain(|name| !alone.contains(&name.as_str())));
+    let turns = Turns::of(options, workers, &|host| site.facts.contains_key(host));
     let (mut steps, mut refusals, mut openers) = (Vec::new(), Vec::new(), Openers::default());
     for host in site.hosts() {
         let (own, refused) = chain(host, manifests, &turns, &mut openers).finish();
@@ -63,7 +67,10 @@ pub fn upgrade(
     for step in &mut steps {
         step.gates.retain(|gate| gates.contains_key(gate));
     }
-    let order: Vec<String> = control_plane_order(site).into_iter().map(str::to_owned).collect();
+    let control_planes = control_plane_order(site);
+    let others = alone.into_iter().filter(|name| !control_planes.contains(name));
+    let order = control_planes.iter().copied().chain(others);
+    let order: Vec<String> = order.map(str::to_owned).collect();
     policy
         .rollouts
         .insert(CONTROL_PLANE_NODES.into(), Rollout { hosts: order, max_unavailable: 1, canaries: 0 });
@@ -133,7 +140,8 @@ fn chain<'a>(
         openers.add(KUBE_PROXY, chain.last());
     }
     chain.barrier(KUBE_PROXY);
-    if is_control_plane {
+    let goes_alone = goes_alone(&host);
+    if goes_alone {
         node(&mut chain, CONTROL_PLANE_NODES);
         openers.add(CONTROL_PLANES, chain.last());
     }
@@ -146,7 +154,7 @@ fn chain<'a>(
     if !is_leader {
         apps::network(&mut chain, manifests);
     }
-    if !is_control_plane {
+    if !goes_alone {
         let name = &host.spec.name;
         if turns.waits(name) {
             chain.barrier(CANARY);
@@ -179,10 +187,17 @@ fn takes_snapshot(host: &Host<'_>) -> bool {
     members.iter().find(|name| host.site.facts.contains_key(*name)) == Some(&host.spec.name)
 }
 
+/// Whether no other node may be out of service with it: a control plane, and a member of etcd that may be booted anew.
+fn goes_alone(host: &Host<'_>) -> bool {
+    let roles = host.spec.roles;
+    roles.control_plane || host.is_node() && roles.etcd && system_upgrade::may_reboot(host)
+}
+
 /// A node in its turn: emptied, changed, proven, given back.
 fn node(chain: &mut Chain<'_>, rollout: &str) {
     let from = chain.len();
     window::open(chain);
+    system_upgrade::wish(chain);
     engine::wish(chain);
     cni::wish(chain);
     load_balancer::wish(chain);

@@ -208,9 +208,12 @@ fn an_imagined_cluster_is_upgraded() {
         let (code, _, err) = kubespray(folder.path(), &["upgrade-cluster", "--max-unavailable", window]);
         assert!(code == 2 && err.contains(told), "{window}: {code} {err}");
     }
-    let window = ["--max-unavailable=kube_node=100%", "--max-unavailable=1"];
+    let window = ["--output=json", "--max-unavailable=kube_node=100%", "--max-unavailable=1"];
     let (code, out, err) = kubespray(folder.path(), &[&["plan", "upgrade"], &to[..], &window].concat());
-    assert!(code == 0 && out.contains("  workers:kube_node: 1 of 1\n"), "{code} {out}{err}");
+    assert_eq!(code, 0, "{err}");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let window = &plan["policy"]["rollouts"]["workers:kube_node"];
+    assert_eq!(window, &serde_json::json!({"hosts": ["w"], "max_unavailable": 1, "canaries": 1}));
 }
 
 #[test]

@@ -43,7 +43,8 @@ fn windows(site: &Site, upgrading: &Upgrading) -> Result<UpgradeOptions, Failure
         inventory.has_group(group).then(hosts)
     };
     worker_windows(&upgrading.max_unavailable, &members).map_err(|problems| {
-        let told = |problem: WindowProblem| Diagnostic::error("upgrade", problem.message).hint(problem.hint);
+        let told =
+            |problem: WindowProblem| Diagnostic::error("max-unavailable", problem.message).hint(problem.hint);
         problems.into_iter().map(told).collect::<Vec<_>>().into()
     })
 }

@@ -5,6 +5,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::format_push_string,
     unreachable_pub,
@@ -15,11 +16,10 @@
 #[path = "common/operations.rs"]
 mod common;
 
-use common::{ADMIN, Intent, Operation, SETTLED_MS, are_ready, go_on, made, number, seeds};
-use kubespray_controller::{Ending, Options};
+use common::{ADMIN, Case, Intent, Operation, SETTLED_MS, are_ready, made, number, run_steps, seeds};
+use kubespray_controller::Ending;
 use kubespray_planner::operations::{UpgradeOptions, worker_windows};
-use kubespray_planner::{Wishes, plan};
-use kubespray_resource::{Event, EventKind, Object, OutcomeKind, Secrets, Step};
+use kubespray_resource::{Event, EventKind, Object, OutcomeKind, Step};
 use kubespray_simulator::{Fault, Random, World};
 use serde_json::{Value, json};
 
@@ -49,7 +49,8 @@ fn cluster(inventory: &'static str, version: &str) -> Operation {
 
 fn upgrade(inventory: &'static str, vars: &str, how: UpgradeOptions) -> Operation {
     let vars = format!("kube_version: '1.36.3'\n{vars}");
-    Operation::new(inventory, "custom_cni", &vars).asked(Intent::Upgrade(how))
+    let operation = Operation::new(inventory, "custom_cni", &vars).asked(Intent::Upgrade);
+    Operation { upgrading: how, ..operation }
 }
 
 /// Steps with one of some names, as they were begun and ended: `a away`, `a back.`.
@@ -115,11 +116,7 @@ fn put_objects(world: &mut World, manifests: Vec<Value>) {
         let object = Object { kubeconfig: ADMIN.into(), component: "test".into(), manifest, force: true };
         Step::new("a", "test", "test", &format!("object-{number}"), object)
     };
-    let steps = manifests.into_iter().enumerate().map(object).collect();
-    let wishes = Wishes { lock_hosts: vec!["a".into()], steps, ..Wishes::default() };
-    let seen = world.observe(&wishes, &Secrets::default());
-    let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
-    let report = world.run(plan, "objects", &Secrets::default(), Options::default()).unwrap().0.unwrap();
+    let report = run_steps(world, "objects", manifests.into_iter().enumerate().map(object).collect());
     assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
     world.go_for(SETTLED_MS);
 }
@@ -200,8 +197,7 @@ fn systems_are_upgraded_and_booted_in_the_turns_of_their_nodes() {
 fn a_plan_tells_packages_and_boots_and_nothing_is_done_for_a_system_that_is_new() {
     let mut world = outdated();
     let vars = "system_upgrade: true\nkube_version: '1.36.2'";
-    let operation =
-        Operation::new(THREE, "custom_cni", vars).asked(Intent::Upgrade(UpgradeOptions::default()));
+    let operation = Operation::new(THREE, "custom_cni", vars).asked(Intent::Upgrade);
     let (plan, _) = operation.plan(&mut world);
     let told = |host: &str| -> Vec<String> {
         let of_host = plan.changes().filter(|planned| planned.step.host == host);
@@ -249,14 +245,11 @@ fn progress(world: &World, operator: usize, id: &str) -> (bool, bool) {
 
 /// An upgrade whose first worker is booted, the acts of its controller at which that begins and ends, and after how many
 /// milliseconds it begins.
-fn with_boot() -> (World, Operation, std::ops::RangeInclusive<u64>, u64) {
-    let mut before = outdated();
-    let operation = upgrade(THREE, "system_upgrade: true", UpgradeOptions::default());
-    let (plan, wanted) = operation.plan(&mut before);
-    let mut world = before.copy(3);
-    let holder = world.holder("r", "upgrade-cluster");
+fn with_boot() -> (Case, std::ops::RangeInclusive<u64>, u64) {
+    let case = Case::of(outdated(), upgrade(THREE, "system_upgrade: true", UpgradeOptions::default()));
+    let mut world = case.world(3);
     let began = world.now_ms();
-    let operator = world.begin(plan, holder, &wanted.secrets, Options::default()).unwrap();
+    let operator = case.begin(&mut world);
     let mut until = |reached: &dyn Fn((bool, bool)) -> bool| {
         while !reached(progress(&world, operator, "b/system-upgrade/reboot")) {
             world.go_for(100);
@@ -266,13 +259,12 @@ fn with_boot() -> (World, Operation, std::ops::RangeInclusive<u64>, u64) {
     };
     let (first, after_ms) = until(&|(begun, _)| begun);
     let (last, _) = until(&|(_, done)| done);
-    (before, operation, first - 1..=last + 1, after_ms)
+    (case, first - 1..=last + 1, after_ms)
 }
 
 #[test]
 fn the_controller_is_killed_while_a_host_boots() {
-    let (mut before, operation, acts, _) = with_boot();
-    let (plan, wanted) = operation.plan(&mut before);
+    let (case, acts, _) = with_boot();
     let all: Vec<u64> = acts.collect();
     let chosen = |seed| all[Random::new(seed, "boots").below(all.len() as u64) as usize];
     let some = match number("KUBESPRAY_EVERY_ACT") {
@@ -280,24 +272,16 @@ fn the_controller_is_killed_while_a_host_boots() {
         None => seeds(4).map(chosen).collect(),
     };
     for act in some {
-        let what = format!("act {act}");
-        let mut world = before.copy(3);
-        let holder = world.holder("r", "upgrade-cluster");
-        let operator = world.begin(plan.clone(), holder, &wanted.secrets, Options::default()).unwrap();
-        world.kill_before_act(operator, act);
-        world.go();
-        go_on(&operation, &mut world, &what);
-        assert_eq!(boots(&world), [1, 1, 0], "{what}: once each");
+        let world = case.kill(act);
+        assert_eq!(boots(&world), [1, 1, 0], "act {act}: once each");
     }
 }
 
 #[test]
 fn a_host_that_does_not_come_back_is_told_with_what_to_do() {
-    let (mut before, operation, _, after_ms) = with_boot();
-    let (plan, wanted) = operation.plan(&mut before);
-    let mut world = before.copy(3);
-    let holder = world.holder("r", "upgrade-cluster");
-    let operator = world.begin(plan, holder, &wanted.secrets, Options::default()).unwrap();
+    let (case, _, after_ms) = with_boot();
+    let mut world = case.world(3);
+    let operator = case.begin(&mut world);
     world.fault_in(after_ms + 5_000, Fault::Off { host: "b".into(), off_ms: u64::MAX });
     world.go();
     let report = world.report(operator).unwrap().clone();
@@ -309,6 +293,6 @@ fn a_host_that_does_not_come_back_is_told_with_what_to_do() {
     assert_eq!(report.cordoned, ["b"]);
     world.heal();
     world.go_for(60_000);
-    go_on(&operation, &mut world, "it is back");
+    case.settle(&mut world, "it is back");
     assert_eq!(are_ready(&mut world, "a", &["a", "b", "c"]), Ok(()));
 }

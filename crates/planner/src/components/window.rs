@@ -60,8 +60,10 @@ pub(crate) fn away<'c>(chain: &'c mut Chain<'_>) -> Option<&'c mut Step> {
 
 /// Why nothing empties the node; nothing where something does.
 pub(crate) fn undrained(host: &Host<'_>) -> Option<&'static str> {
-    if way(host) != Way::Leave {
-        return None;
+    match way(host) {
+        Way::Drain => return None,
+        Way::Cordon => return Some("`drain_nodes` is false"),
+        Way::Leave => {}
     }
     Some(match host.site.live.node(host.spec) {
         None => "the cluster has none of this host",

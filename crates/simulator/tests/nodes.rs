@@ -141,3 +141,13 @@ fn who_is_new_is_told_by_those_that_know_the_cluster() {
         ("a c".into(), "a c".into(), "e".into())
     );
 }
+
+#[test]
+fn two_operators_who_let_hosts_in_do_not_meet() {
+    grown().two_operators();
+}
+
+#[test]
+fn two_operators_who_let_hosts_go_do_not_meet() {
+    shrunk(&[]).two_operators();
+}

@@ -337,3 +337,8 @@ fn a_changed_variable_changes_what_it_must() {
         assert_eq!(more.join(" "), of_leader, "{vars}");
     }
 }
+
+#[test]
+fn two_operators_who_change_a_cluster_do_not_meet() {
+    changed().two_operators();
+}

@@ -89,6 +89,11 @@ fn a_cluster_is_taken_away_whatever_happens() {
     each_seed(12, |seed| drop(case.disturb(seed)));
 }
 
+#[test]
+fn two_operators_who_take_a_cluster_away_do_not_meet() {
+    case().0.two_operators();
+}
+
 /// A record of what was there is no place for what somebody keeps to himself.
 #[test]
 fn nothing_secret_is_remembered() {

@@ -365,3 +365,8 @@ fn a_cluster_is_upgraded_whatever_happens() {
     let case = case("1.36.2", "1.36.3");
     each_seed(2, |seed| all_nodes_are_back(case.disturb(seed)));
 }
+
+#[test]
+fn two_operators_who_raise_a_cluster_do_not_meet() {
+    case(OLD, NEW).two_operators();
+}

@@ -489,6 +489,28 @@ impl Case {
         world
     }
 
+    /// Two operators begin within a moment: one works, the other is told whose run it is, and nothing is broken.
+    pub fn two_operators(&self) {
+        for after_ms in [0, 300, self.took_ms / 2] {
+            let mut world = self.world(3);
+            let begin = |run: &str, world: &mut World| {
+                let holder = world.holder(run, &self.plan.operation);
+                world.begin(self.plan.clone(), holder, &self.wanted.secrets, Options::default()).unwrap()
+            };
+            let first = begin("first", &mut world);
+            world.go_for(after_ms);
+            let second = begin("second", &mut world);
+            world.go();
+            let mut endings = [first, second].map(|operator| world.report(operator).unwrap().ending.clone());
+            endings.sort_by_key(|ending| *ending != Ending::Done);
+            let [Ending::Done, Ending::Refused(holders)] = &endings else {
+                panic!("{after_ms}: {endings:?}");
+            };
+            assert_eq!(holders.first().unwrap().1.operation, self.plan.operation);
+            self.settle(&mut world, &format!("two operators, {after_ms} ms apart"));
+        }
+    }
+
     /// Kills the controller before so many acts; before each one with `KUBESPRAY_EVERY_ACT=1`. `proof` is asked of the
     /// hosts after each.
     pub fn kills(&self, default: u64, proof: impl Fn(World)) {

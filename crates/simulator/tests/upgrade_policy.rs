@@ -296,3 +296,32 @@ fn a_host_that_does_not_come_back_is_told_with_what_to_do() {
     case.settle(&mut world, "it is back");
     assert_eq!(are_ready(&mut world, "a", &["a", "b", "c"]), Ok(()));
 }
+
+/// Members of etcd that are workers.
+const MEMBERS: &str = "
+all:
+  hosts: {a: , b: , c: , d: }
+  children:
+    kube_control_plane: {hosts: {a: }}
+    kube_node: {hosts: {b: , c: , d: }}
+    etcd: {hosts: {b: , c: , d: }}
+";
+
+#[test]
+fn members_of_etcd_that_are_workers_are_booted_one_at_a_time() {
+    let mut world = made(&cluster(MEMBERS, "1.36.2"));
+    for host in ["b", "c", "d"] {
+        world.offer_package(host, "curl", "2.0-1", true);
+    }
+    let all = UpgradeOptions { max_unavailable: "100%".parse().ok(), ..UpgradeOptions::default() };
+    let operation = upgrade(MEMBERS, "system_upgrade: true", all);
+    let (plan, _) = operation.plan(&mut world);
+    let alone = &plan.policy.rollouts["control-plane-nodes"];
+    assert_eq!((alone.hosts.concat().as_str(), alone.max_unavailable), ("abcd", 1));
+    let (report, _) = operation.run(&mut world, "upgrade");
+    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
+    assert_eq!(world.violations(), []);
+    assert!(["b", "c", "d"].iter().all(|host| world.boots(host) == 2));
+    world.go_for(SETTLED_MS);
+    assert_eq!(operation.left(&mut world), Vec::<String>::new());
+}

@@ -447,7 +447,7 @@ impl Case {
         let mut random = Random::new(seed, "helpers");
         let (host, count) = self.effects[random.below(self.effects.len() as u64) as usize].clone();
         let before_effect = 1 + random.below(count);
-        let what = format!("effect {before_effect} of {host}");
+        let what = format!("seed {seed}: effect {before_effect} of {host}");
         let mut world = self.world(seed);
         world.befall(Fault::KillHelper { host, before_effect });
         let operator = self.begin(&mut world);

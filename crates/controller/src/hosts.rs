@@ -27,6 +27,7 @@ fn pause(tries: u32) -> u64 {
 
 impl Run {
     pub(crate) fn up(&mut self, host: usize, hello: &Hello) {
+        let is_resumed = self.resume;
         let row = &mut self.table.hosts[host];
         if row.link != Link::Connecting {
             return;
@@ -37,6 +38,7 @@ impl Run {
         row.tries = 0;
         let before = row.boot_id.replace(hello.boot_id.clone());
         let name = row.name.clone();
+        row.was_booted |= before.as_ref().map_or(is_resumed, |before| *before != hello.boot_id);
         if before.is_some_and(|before| before != hello.boot_id) {
             self.tell(EventKind::HostDown { host: name.clone(), why: "the host was booted again".into() });
         }
@@ -92,6 +94,11 @@ impl Run {
             self.unlock_later(host, transient);
             return;
         }
+        let reboots = row.chain.get(row.finished).copied().filter(|at| {
+            matches!(self.plan.steps[*at].step.resource, Resource::Reboot(_))
+                && self.table.steps[*at].since_ms > 0
+        });
+        let row = &mut self.table.hosts[host];
         let is_wanted = row.lock == Lock::Wanted || (!row.failed && row.finished < row.stop);
         if self.winding_down || !is_wanted {
             return;
@@ -104,14 +111,20 @@ impl Run {
             if transient {
                 failure = failure.hint(format!("it was tried for {} s", limit / 1000));
             }
-            self.fail_host(host, None, failure);
+            if reboots.is_some() {
+                failure.message = format!("`{name}` was booted anew and did not come back: {why}");
+                failure = failure
+                    .hint("look at its console; when it answers again, go on: it is not booted another time");
+            }
+            self.fail_host(host, reboots, failure);
             return;
         }
         let wait = pause(row.tries).min(since.saturating_add(limit).saturating_sub(now).max(1));
         row.tries += 1;
         row.link = Link::Waiting(now + wait);
         self.set_timer(now + wait, host);
-        self.tell(EventKind::HostDown { host: name, why: why.to_owned() });
+        let why = if reboots.is_some() { "it is booted anew, as planned".to_owned() } else { why.to_owned() };
+        self.tell(EventKind::HostDown { host: name, why });
     }
 
     /// A host that may hold a lock, or where somebody may still work, went away: it is tried again for a while.
@@ -292,7 +305,11 @@ impl Run {
             row.must_learn = false;
             self.unlearned -= 1;
         }
-        self.forget_sources(host, &mut last);
+        let sources = self.sources_needed(host, &last);
+        last.retain(|at, _| !sources.contains(at));
+        if std::mem::take(&mut self.table.hosts[host].was_booted) {
+            self.fetch_again(host, &sources);
+        }
         let mut known: Vec<_> = last.into_iter().collect();
         known.sort_by_key(|(at, _)| *at);
         for (at, ended) in known {
@@ -308,22 +325,40 @@ impl Run {
         }
     }
 
-    /// What was fetched only for something to be made of it may be gone since, as a reboot empties `/tmp`: where that
-    /// something is not made yet it is looked at again.
-    fn forget_sources(&self, host: usize, known: &mut HashMap<usize, Option<Result<Outcome, Failure>>>) {
+    /// The files that were fetched only for something to be made of them, where that something is not made yet: they may be
+    /// gone since, as a reboot empties `/tmp`.
+    fn sources_needed(
+        &self,
+        host: usize,
+        known: &HashMap<usize, Option<Result<Outcome, Failure>>>,
+    ) -> BTreeSet<usize> {
         let resource = |at: usize| &self.plan.steps[at].step.resource;
-        let chain = self.table.hosts[host].chain.iter().copied();
+        let chain = || self.table.hosts[host].chain.iter().copied();
         let is_open = |at: &usize| {
             self.table.steps[*at].active
                 && self.plan.steps[*at].changes
+                && self.table.steps[*at].at != At::Done
                 && !matches!(known.get(at), Some(Some(Ok(_))))
         };
-        let needed: BTreeSet<&str> = chain.filter(is_open).filter_map(|at| resource(at).made_of()).collect();
-        let is_needed = |at: usize| match resource(at) {
+        let needed: BTreeSet<&str> =
+            chain().filter(is_open).filter_map(|at| resource(at).made_of()).collect();
+        let is_needed = |at: &usize| match resource(*at) {
             Resource::Download(wish) => wish.only_as_source && needed.contains(wish.path.as_str()),
             _ => false,
         };
-        known.retain(|at, _| !is_needed(*at));
+        chain().filter(is_needed).collect()
+    }
+
+    /// Has files looked at, and fetched where they are gone, whatever is known of them.
+    fn fetch_again(&mut self, host: usize, sources: &BTreeSet<usize>) {
+        for at in sources {
+            let step = &mut self.table.steps[*at];
+            step.at = At::Pending;
+            step.is_again = true;
+            let row = &mut self.table.hosts[host];
+            row.finished = row.finished.min(step.place);
+            row.cursor = row.cursor.min(step.place);
+        }
     }
 
     /// The connection is not needed any more.

@@ -69,6 +69,8 @@ pub struct Run {
     pub(crate) unlearned: usize,
     pub(crate) failed_hosts: usize,
     pub(crate) failures: Vec<HostFailure>,
+    /// What was gone on without, by the number of its step.
+    pub(crate) shortfalls: BTreeMap<usize, Failure>,
     pub(crate) slowest: BTreeSet<(u64, usize)>,
     /// What done steps gave, of those that others take from.
     pub(crate) outputs: BTreeMap<StepId, Option<String>>,
@@ -118,6 +120,7 @@ impl Run {
             unlearned: 0,
             failed_hosts: 0,
             failures: Vec::new(),
+            shortfalls: BTreeMap::new(),
             slowest: BTreeSet::new(),
             outputs: plan
                 .steps
@@ -439,6 +442,12 @@ impl Run {
             host: self.plan.steps[*at].step.host.clone(),
             took_ms: *took_ms,
         });
+        let cordoned = self.cordoned();
+        let shortfalls = std::mem::take(&mut self.shortfalls).into_iter().map(|(at, failure)| {
+            let step = &self.plan.steps[at].step;
+            HostFailure { host: step.host.clone(), step: Some(step.id.clone()), failure }
+        });
+        let shortfalls = shortfalls.collect();
         let locked = self.table.hosts.iter().filter(|row| row.may_hold);
         let locked: Vec<String> = locked.map(|row| row.name.clone()).collect();
         let go_on = match ending {
@@ -460,8 +469,9 @@ impl Run {
             ending,
             recap,
             failures: std::mem::take(&mut self.failures),
+            shortfalls,
             locked,
-            cordoned: self.cordoned(),
+            cordoned,
             undo,
             go_on,
         };

@@ -33,7 +33,7 @@ impl Run {
                 continue;
             }
             let planned = &self.plan.steps[at];
-            if !step.active || !planned.changes {
+            if !step.is_again && (!step.active || !planned.changes) {
                 let token = planned.step.resource.awaits().filter(|_| step.active);
                 if token.as_ref().is_none_or(|token| !row.notified.contains(token)) {
                     if token.is_some_and(|token| self.may_notify(host, &token)) {
@@ -115,7 +115,9 @@ impl Run {
         let hosts = self.table.hosts.iter().filter(|row| {
             let resource = |at: &usize| &self.plan.steps[*at].step.resource;
             let taken = row.chain.iter().any(|at| match resource(at) {
-                Resource::Drain(drain) if is(at, At::Failed) => !drain.uncordon_on_failure,
+                Resource::Drain(drain) if is(at, At::Failed) || self.shortfalls.contains_key(at) => {
+                    !drain.uncordon_on_failure
+                }
                 Resource::Drain(_) => is(at, At::Done) || is_begun(at),
                 Resource::NodeState(state) => {
                     state.unschedulable == Some(true) && (is(at, At::Done) || is_begun(at))
@@ -280,6 +282,9 @@ impl Run {
     pub(crate) fn step_done(&mut self, host: usize, at: usize, mut outcome: Outcome, took_ms: u64) {
         // Whoever listens wants to know what happened, not the texts that travel.
         let output = outcome.output.take();
+        if let Some(failure) = &outcome.shortfall {
+            self.shortfalls.insert(at, failure.clone());
+        }
         if let Some(place) = self.outputs.get_mut(&self.plan.steps[at].step.id) {
             *place = output;
         }
@@ -333,7 +338,8 @@ impl Run {
     fn complete(&mut self, at: usize) {
         self.table.steps[at].at = At::Done;
         let host = self.table.steps[at].host;
-        if let Some(turns) = self.table.steps[at].turns {
+        // Once only: it may be done again.
+        if let Some(turns) = self.table.steps[at].turns.take() {
             self.table.turns[turns].step_done(host);
             let next = self.table.turns[turns].may_begin();
             self.dirty.extend(next);

@@ -43,6 +43,8 @@ pub(crate) struct StepRow {
     pub(crate) since_ms: u64,
     /// Nothing has to be waited for before it, or it was.
     pub(crate) is_released: bool,
+    /// What it did may be gone: it is done again, whatever the plan saw of it.
+    pub(crate) is_again: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,8 @@ pub(crate) struct HostRow {
     pub(crate) may_hold: bool,
     /// Whether the journal must be read before anything is sent.
     pub(crate) must_learn: bool,
+    /// Whether it was booted, or may have been, since steps of it were done.
+    pub(crate) was_booted: bool,
     /// The next place of the chain to be sent.
     pub(crate) cursor: usize,
     /// All places before this one are done.
@@ -189,6 +193,7 @@ impl Table {
             lock: Lock::None,
             may_hold: false,
             must_learn: false,
+            was_booted: false,
             cursor: 0,
             finished: 0,
             stop: 0,
@@ -237,6 +242,7 @@ impl Table {
                 attempts: 0,
                 since_ms: 0,
                 is_released: step.hold.is_none(),
+                is_again: false,
             });
             row.chain.push(at);
             row.stop = row.chain.len();

@@ -207,6 +207,9 @@ pub struct Report {
     pub slowest: Vec<SlowStep>,
     /// What failed, in the order in which it did.
     pub failures: Vec<HostFailure>,
+    /// What could not be had and was gone on without, as the plan allows, in the order of the plan's hosts.
+    #[serde(default)]
+    pub shortfalls: Vec<HostFailure>,
     /// Lock hosts that may still hold the lock of this run, because they did not answer at the end.
     pub locked: Vec<String>,
     /// Hosts whose nodes take no pods because this run, or one before, cordoned them and did not give them back.

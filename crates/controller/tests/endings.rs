@@ -95,7 +95,7 @@ impl World {
 }
 
 fn created() -> Outcome {
-    Outcome { kind: OutcomeKind::Created, changes: Vec::new(), output: None }
+    Outcome { kind: OutcomeKind::Created, ..Outcome::unchanged() }
 }
 
 fn done(step: &str) -> JournalEntry {

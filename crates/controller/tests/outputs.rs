@@ -83,7 +83,7 @@ impl Helpers {
 
     fn outcome(step: &StepId) -> Outcome {
         let output = (step.as_str() != COPY).then(|| format!("text of {step}"));
-        Outcome { kind: OutcomeKind::Created, changes: Vec::new(), output }
+        Outcome { kind: OutcomeKind::Created, output, ..Outcome::unchanged() }
     }
 
     fn answer(&mut self, host: &str, ask: Ask) -> Answer {

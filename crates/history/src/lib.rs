@@ -291,7 +291,12 @@ mod tests {
         EventKind::StepDone {
             step: "a/x/y".into(),
             host: "a".into(),
-            outcome: Outcome { kind: OutcomeKind::Created, changes: Vec::new(), output: None },
+            outcome: Outcome {
+                kind: OutcomeKind::Created,
+                changes: Vec::new(),
+                output: None,
+                shortfall: None,
+            },
             took_ms: 1,
         }
     }

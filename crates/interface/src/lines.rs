@@ -49,7 +49,11 @@ fn line(event: &Event) -> Option<String> {
                 OutcomeKind::Updated => "changed",
                 OutcomeKind::Removed => "removed",
             };
-            format!("{host}: {word} {} ({})", name_on(step, host), duration(*took_ms))
+            let without = match &outcome.shortfall {
+                Some(failure) => format!("; going on although {failure}"),
+                None => String::new(),
+            };
+            format!("{host}: {word} {} ({}){without}", name_on(step, host), duration(*took_ms))
         }
         EventKind::StepFailed { host, step, failure, retry_in_ms } => {
             let again = match retry_in_ms {
@@ -91,7 +95,7 @@ mod tests {
         let done = |kind| EventKind::StepDone {
             step: "a/engine/config".into(),
             host: "a".into(),
-            outcome: Outcome { kind, changes: Vec::new(), output: None },
+            outcome: Outcome { kind, changes: Vec::new(), output: None, shortfall: None },
             took_ms: 1_500,
         };
         assert_eq!(text(done(OutcomeKind::Updated)).as_deref(), Some("a: changed engine/config (1.5 s)"));

@@ -60,9 +60,36 @@ fn summary(plan: &Plan, hosts: usize, changed: usize) -> String {
             for (cost, hosts) in costs.iter().rev() {
                 let _ = writeln!(out, "  {cost}: {}", list(hosts, HOSTS_NAMED));
             }
+            windows(plan, &mut out);
         }
     }
     out
+}
+
+/// How many nodes are out of service at once, where any are, and how many go ahead.
+fn windows(plan: &Plan, out: &mut String) {
+    let mut away: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for PlannedStep { step, .. } in plan.changes() {
+        let is_away = matches!(step.disruption, Disruption::Drain | Disruption::Reboot);
+        if let Some(rollout) = step.rollout.as_ref().filter(|_| is_away) {
+            let hosts = away.entry(rollout).or_default();
+            if !hosts.contains(&step.host.as_str()) {
+                hosts.push(&step.host);
+            }
+        }
+    }
+    if away.is_empty() {
+        return;
+    }
+    out.push_str("Out of service at once:\n");
+    for (name, hosts) in away {
+        let Some(rollout) = plan.policy.rollouts.get(name) else { continue };
+        let _ = write!(out, "  {name}: {} of {}", rollout.max_unavailable.min(hosts.len()), hosts.len());
+        if rollout.canaries > 0 && hosts.len() > 1 {
+            let _ = write!(out, ", behind {} alone", rollout.canaries.min(hosts.len()));
+        }
+        out.push('\n');
+    }
 }
 
 fn host_text(steps: &[&PlannedStep]) -> String {
@@ -121,8 +148,8 @@ fn change_text(change: &Change) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use kubespray_resource::{
-        Absent, Comparison, Content, File, Mode, Owner, PLAN_SCHEMA_VERSION, Policy, Resource, Running, Step,
-        Unit,
+        Absent, Comparison, Content, File, Mode, Owner, PLAN_SCHEMA_VERSION, Policy, Resource, Rollout,
+        Running, Step, Unit,
     };
 
     use super::*;
@@ -214,6 +241,25 @@ c
 cluster: 6 changes on 3 of 4 hosts.
   restart: a and b
 "#);
+        let drain = |host: &str, rollout: &str| {
+            let mut drain = planned(host, "pre-upgrade", file(Content::Text(String::new())), &[]);
+            drain.step.disruption = Disruption::Drain;
+            drain.step.rollout = Some(rollout.to_owned());
+            drain
+        };
+        let mut drains = Plan { steps: Vec::new(), ..plan.clone() };
+        for (name, hosts, max_unavailable, canaries) in
+            [("masters", "a b", 1, 0), ("workers", "c d e", 2, 1), ("workers:gpu", "f", 3, 1)]
+        {
+            let hosts: Vec<String> = hosts.split(' ').map(str::to_owned).collect();
+            drains.steps.extend(hosts.iter().map(|host| drain(host, name)));
+            let rollout = Rollout { hosts, max_unavailable, canaries };
+            drains.policy.rollouts.insert(name.to_owned(), rollout);
+        }
+        let text = plan_text(&drains);
+        let (_, windows) = text.split_once("Out of service at once:\n").unwrap();
+        let expected = "  masters: 1 of 2\n  workers: 2 of 3, behind 1 alone\n  workers:gpu: 1 of 1\n";
+        assert_eq!(windows, expected);
         let none = Plan { steps: plan.steps.into_iter().filter(|step| !step.changes).collect(), ..plan };
         assert_eq!(plan_text(&none), "Nothing to do: 1 host as wished.\n");
     }

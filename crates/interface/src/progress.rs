@@ -73,7 +73,10 @@ impl Progress {
 
     /// Whether an event deserves a line of its own above the bars.
     pub fn is_worth_a_line(event: &Event) -> bool {
-        !matches!(&event.kind, EventKind::StepDone { outcome, .. } if outcome.kind != OutcomeKind::Removed)
+        !matches!(
+            &event.kind,
+            EventKind::StepDone { outcome, .. } if outcome.kind != OutcomeKind::Removed && outcome.shortfall.is_none()
+        )
     }
 
     /// Takes what happened.

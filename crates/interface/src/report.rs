@@ -19,9 +19,11 @@ pub fn report_text(report: &Report, go_on: Option<&str>, undo: Option<&str>) -> 
     let mut out = String::new();
     recap(report, &mut out);
     slowest(report, &mut out);
-    for same in alike(&report.failures) {
-        out.push('\n');
-        failure_text(&same, &mut out);
+    for (word, failures) in [("gone on without", &report.shortfalls), ("failed", &report.failures)] {
+        for same in alike(failures) {
+            out.push('\n');
+            failure_text(word, &same, &mut out);
+        }
     }
     let changed = report.recap.iter().filter(|host| host.changed > 0).count();
     let word = match &report.ending {
@@ -125,7 +127,7 @@ fn step_name(failure: &HostFailure) -> Option<&str> {
     failure.step.as_ref().map(|step| name_on(step, &failure.host))
 }
 
-fn failure_text(same: &[&HostFailure], out: &mut String) {
+fn failure_text(word: &str, same: &[&HostFailure], out: &mut String) {
     let Some(failure) = same.first() else { return };
     let what = match &failure.step {
         Some(_) if same.len() > 1 => {
@@ -135,7 +137,7 @@ fn failure_text(same: &[&HostFailure], out: &mut String) {
         Some(step) => step.to_string(),
         None => failure.host.clone(),
     };
-    let _ = writeln!(out, "failed: {what}\n  {}", failure.failure.message);
+    let _ = writeln!(out, "{word}: {what}\n  {}", failure.failure.message);
     for line in &failure.failure.evidence {
         let _ = writeln!(out, "  | {line}");
     }
@@ -170,6 +172,7 @@ mod tests {
             recap: vec![host("a", 2, 0), host("node-with-name", 0, 1)],
             slowest: vec![SlowStep { step: "a/x".into(), host: "a".into(), took_ms: 61_000 }],
             failures: vec![HostFailure { host: "b".into(), step: Some("b/x/unit".into()), failure }],
+            shortfalls: Vec::new(),
             locked: vec!["b".into()],
             cordoned: vec!["b".into()],
             undo: Some(Undo { hosts: vec!["b".into()], command: "kubespray runs undo r1 --limit b".into() }),
@@ -193,6 +196,7 @@ mod tests {
             recap: Vec::new(),
             slowest: Vec::new(),
             failures: vec![failed("a", Some("x/y")), failed("b", None), failed("c", Some("x/y"))],
+            shortfalls: Vec::new(),
             locked: Vec::new(),
             cordoned: Vec::new(),
             undo: None,
@@ -202,5 +206,10 @@ mod tests {
         let expected = "\nfailed: x/y on a and c\n  no such file\n  -> look\n\nfailed: b\n  no such file\n  -> look\n\n\
                         failed on 3 hosts (run r1)\nnothing was changed: run the command again\n";
         assert_eq!(text, expected);
+        // What was gone on without is told of a run that is done, too.
+        let shortfalls = report.failures.into_iter().take(1).collect();
+        let done = Report { ending: Ending::Done, failures: Vec::new(), shortfalls, ..report };
+        let expected = "\ngone on without: a/x/y\n  no such file\n  -> look\n\ndone: nothing had to be changed (run r1)\n";
+        assert_eq!(report_text(&done, None, None), expected);
     }
 }

@@ -198,7 +198,22 @@ fn an_imagined_cluster_is_upgraded() {
     let (code, _, err) = kubespray(folder.path(), &far);
     assert!(code == 1 && err.contains("Kubernetes cannot go back"), "{code} {err}");
     let (code, _, err) = kubespray(folder.path(), &["upgrade-cluster", "--max-unavailable", "half"]);
-    assert!(code == 2 && err.contains("it is a number such as `2`"), "{code} {err}");
+    assert!(code == 2 && err.contains("neither a number such as `2`"), "{code} {err}");
+    // What cannot be is found before any host is asked: these have no addresses.
+    for (window, told) in [
+        ("kube_control_plane=1", "the group `kube_control_plane`, in which no worker is"),
+        ("gpu=1", "the group `gpu`, which the inventory does not have"),
+        ("kube_node=0", "neither a number such as `2`"),
+    ] {
+        let (code, _, err) = kubespray(folder.path(), &["upgrade-cluster", "--max-unavailable", window]);
+        assert!(code == 2 && err.contains(told), "{window}: {code} {err}");
+    }
+    let window = ["--output=json", "--max-unavailable=kube_node=100%", "--max-unavailable=1"];
+    let (code, out, err) = kubespray(folder.path(), &[&["plan", "upgrade"], &to[..], &window].concat());
+    assert_eq!(code, 0, "{err}");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let window = &plan["policy"]["rollouts"]["workers:kube_node"];
+    assert_eq!(window, &serde_json::json!({"hosts": ["w"], "max_unavailable": 1, "canaries": 1}));
 }
 
 #[test]

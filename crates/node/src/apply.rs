@@ -10,10 +10,10 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, object, prune};
-use crate::kinds::{etcd, gone, image, key_copy, put_back};
+use crate::kinds::{etcd, gone, image, key_copy, put_back, reboot, system_upgrade};
 use crate::{Host, View, observe};
 
-/// Makes a host as wished and proves it. `before_change` is called once with what is there, right before the first
+/// Makes a host as wished and proves it, but for what a wish can do without: that is told ([`Outcome::shortfall`]). `before_change` is called once with what is there, right before the first
 /// effect, and not at all where nothing differs. A difference that stays is a failure that names it.
 pub fn apply(
     host: &dyn Host,
@@ -31,11 +31,19 @@ pub fn apply(
     }
     before_change(&state)?;
     let kind = resource.outcome_kind(&state);
+    let mut shortfall = None;
     let output = match resource {
         Resource::CertificateRequest(wish) => Some(certificate::request(host, wish)?),
         Resource::Signature(wish) => Some(authority::sign(host, wish)?),
         Resource::KeyOffer(wish) => Some(key_copy::offer(host, wish)?),
         Resource::KeySealing(wish) => Some(key_copy::seal(host, wish)?),
+        Resource::Drain(wish) => {
+            shortfall = drain::apply(host, wish)?;
+            if shortfall.is_none() {
+                verify(host, resource, secrets)?;
+            }
+            None
+        }
         _ => {
             act(host, resource, &state, secrets)?;
             if is_proved(resource) {
@@ -45,7 +53,7 @@ pub fn apply(
             }
         }
     };
-    Ok(Outcome { kind, changes: comparison.changes, output })
+    Ok(Outcome { kind, changes: comparison.changes, output, shortfall })
 }
 
 /// Whether having been done without an error is all the proof there is: a check that was waited for has been seen
@@ -91,6 +99,10 @@ fn verify(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<Sta
     }
     Err(match resource {
         Resource::Unit(unit) => unit::with_evidence(host, &unit.name, failure),
+        Resource::SystemUpgrade(wish) => failure.hint(format!(
+            "`{}` leaves it out: its own upgrade on the host tells why; hold the package, or repair its source",
+            wish.manager
+        )),
         _ => failure.hint("something else on the host may be changing it back"),
     })
 }
@@ -130,7 +142,6 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::NodeState(wish), _) => node_state::apply(host, wish),
         // There is nothing to make true.
         (Resource::Nodes(_), _) => Ok(()),
-        (Resource::Drain(wish), _) => drain::apply(host, wish),
         (Resource::Kubeadm(wish), State::Kubeadm(state)) => kubeadm::apply(host, wish, state),
         (Resource::EtcdMember(wish), _) => etcd::apply_member(host, wish),
         (Resource::EtcdHealth(wish), _) => etcd::apply_health(host, wish),
@@ -139,6 +150,8 @@ fn act(host: &dyn Host, resource: &Resource, state: &State, secrets: &Secrets) -
         (Resource::Image(wish), _) => image::apply(host, wish, secrets),
         (Resource::Gone(wish), State::Gone(state)) => gone::apply(host, wish, state),
         (Resource::PutBack(wish), State::PutBack(state)) => put_back::apply(host, wish, state),
+        (Resource::SystemUpgrade(wish), _) => system_upgrade::apply(host, wish),
+        (Resource::Reboot(wish), _) => reboot::apply(host, wish),
         _ => Err(impossible(CompareError::Kind.to_string())),
     }
 }

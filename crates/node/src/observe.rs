@@ -7,7 +7,7 @@ use crate::kinds::{
     mount, packages, part, path, sysctl, unit,
 };
 use crate::kinds::{drain, kubeadm, node_state, nodes, object, prune};
-use crate::kinds::{etcd, gone, image, key_copy, put_back};
+use crate::kinds::{etcd, gone, image, key_copy, put_back, reboot, system_upgrade};
 use crate::{Host, View};
 
 /// What a host has of several resources, at the cost of one program for all units and one for all packages.
@@ -47,6 +47,8 @@ pub fn observe(view: &View<'_>, resource: &Resource) -> Result<State, Failure> {
         Resource::Image(wish) => State::Image(image::observe(view, wish)?),
         Resource::Gone(wish) => State::Gone(gone::observe(view, wish)?),
         Resource::PutBack(wish) => State::PutBack(put_back::observe(view, wish)?),
+        Resource::SystemUpgrade(wish) => State::SystemUpgrade(system_upgrade::observe(view, wish)?),
+        Resource::Reboot(wish) => State::Reboot(reboot::observe(view, wish)?),
         Resource::Check(wish) => State::Check(check::observe(view, wish)?),
         Resource::Authority(wish) => State::Authority(authority::observe(view, wish)?),
         Resource::CertificateRequest(_) => State::CertificateRequest(OnDemandState),

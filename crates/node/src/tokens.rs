@@ -1,4 +1,4 @@
-//! Things that wait to happen because an input of them changed; one empty file each.
+//! Things that wait to happen because an input of them changed; one file each, empty but for that of a reboot.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,14 @@ pub(crate) fn all(host: &dyn Host) -> Result<BTreeSet<Token>, HostError> {
 /// Keeps a token until [`clear`].
 pub(crate) fn set(host: &dyn Host, token: &Token) -> Result<(), HostError> {
     paths::ensure(host, PENDING)?;
-    host.write(&path(token), b"", Mode::PRIVATE, &Owner::root())
+    let boot_id = if *token == Token::reboot() { host.boot_id()? } else { String::new() };
+    host.write(&path(token), boot_id.as_bytes(), Mode::PRIVATE, &Owner::root())
+}
+
+/// Whether a token for a reboot was left since the host was booted last. One from before means nothing any more.
+pub(crate) fn is_of_this_boot(host: &dyn Host, token: &Token) -> Result<bool, HostError> {
+    let Some(left_in) = host.read(&path(token))? else { return Ok(false) };
+    Ok(left_in == host.boot_id()?.into_bytes())
 }
 
 /// What waited has happened.

@@ -125,6 +125,7 @@ fn drain() -> Drain {
         pod_selector: None,
         fallback: None,
         uncordon_on_failure: true,
+        may_fail: false,
     }
 }
 
@@ -234,6 +235,14 @@ fn a_budget_that_never_allows_it_is_named_and_the_node_given_back() {
     let failure = world.apply(Drain { uncordon_on_failure: false, ..wish.clone() }).unwrap_err();
     assert!(!failure.hints.iter().any(|hint| hint.contains("takes pods again")));
     assert_eq!(node(&server)["spec"]["unschedulable"], true);
+    // Gone on with where that is wished; that it failed is told all the same.
+    for uncordon_on_failure in [true, false] {
+        let outcome = world.apply(Drain { may_fail: true, uncordon_on_failure, ..wish.clone() }).unwrap();
+        let shortfall = outcome.shortfall.unwrap();
+        assert!(shortfall.evidence.contains(&held.to_owned()), "{shortfall:?}");
+        let is_cordoned = node(&server)["spec"]["unschedulable"] == true;
+        assert_eq!(is_cordoned, !uncordon_on_failure);
+    }
     // The fallback asks no budget.
     let fallback = Some(DrainFallback { grace_s: Some(1), timeout_s: 30 });
     world.converge(Drain { fallback, ..wish });

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use kubespray_resource::{
-    Block, Disruption, File, KubeadmAction, Plan, PlannedStep, PutBack, Resource, Secrets, StepId, Token,
+    Block, Disruption, File, KubeadmAction, Plan, PlannedStep, PutBack, Reboot, Resource, Secrets, Step,
+    StepId, Token,
 };
 
 use crate::graph::{Edges, Graph};
@@ -22,11 +23,12 @@ pub enum Rule {
     Names,
     /// No step waits for itself.
     Cycle,
-    /// Two steps that take a member away (etcd, control planes) never happen at the same time.
+    /// Two steps that take a member away (etcd, control planes), reboots of their hosts too, never happen at the same
+    /// time.
     Quorum,
     /// Who takes a member away in its turn proves that it is back before the turn ends.
     Proven,
-    /// A reboot comes after a drain of the same host.
+    /// A reboot comes after a drain of the same host, or tells why there is none.
     DrainFirst,
     /// What drains or reboots takes turns in a rollout, and a rollout has at least one turn.
     Turns,
@@ -277,7 +279,7 @@ impl Linter<'_> {
     fn quorum(&mut self, graph: &Graph, order: &[usize]) {
         let plan = self.plan;
         let steps: Vec<usize> = (0..plan.steps.len())
-            .filter(|at| plan.steps.get(*at).is_some_and(|p| p.step.disruption == Disruption::Quorum))
+            .filter(|at| plan.steps.get(*at).is_some_and(|planned| takes_member(plan, &planned.step)))
             .collect();
         let before = graph.marks_before(order, &steps);
         let has = |at: usize, bit: usize| {
@@ -310,7 +312,7 @@ impl Linter<'_> {
         let plan = self.plan;
         for (at, planned) in plan.steps.iter().enumerate() {
             let step = &planned.step;
-            if step.disruption != Disruption::Quorum || step.rollout.is_none() {
+            if !takes_member(plan, step) || step.rollout.is_none() {
                 continue;
             }
             let proves = |later: &&PlannedStep| {
@@ -332,12 +334,26 @@ impl Linter<'_> {
             let step = &planned.step;
             match step.disruption {
                 Disruption::Drain => _ = drained.insert(&step.host),
-                Disruption::Reboot if !drained.contains(step.host.as_str()) => {
+                Disruption::Reboot if !drained.contains(step.host.as_str()) && !tells_why(step) => {
                     self.add(Rule::DrainFirst, &step.id, "reboots a host that was not drained before");
                 }
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether a reboot tells why pods stay on the node.
+fn tells_why(step: &Step) -> bool {
+    matches!(&step.resource, Resource::Reboot(Reboot { undrained: Some(_), .. }))
+}
+
+/// Whether it takes a member of etcd or a control plane away. Both hold locks of runs, and a reboot takes all of a host.
+fn takes_member(plan: &Plan, step: &Step) -> bool {
+    match step.disruption {
+        Disruption::Quorum => true,
+        Disruption::Reboot => plan.lock_hosts.contains(&step.host),
+        _ => false,
     }
 }
 
@@ -394,7 +410,7 @@ fn claim(resource: &Resource) -> Option<String> {
 mod tests {
     use kubespray_resource::{
         Check, Comparison, Content, File, Gate, Guard, Mode, Needs, Owner, PLAN_SCHEMA_VERSION, PlannedStep,
-        Policy, Probe, Rollout, Running, Step, Unit,
+        Policy, Probe, Rollout, Running, Unit,
     };
 
     use super::*;
@@ -558,6 +574,32 @@ mod tests {
     }
 
     #[test]
+    fn reboots_of_members_are_as_their_steps() {
+        let boot = |host: &str, undrained: Option<&str>| {
+            let reboot =
+                Reboot { only_if_required: false, undrained: undrained.map(str::to_owned), timeout_s: 1 };
+            step(&format!("{host}/x/reboot"), reboot.into(), |step| {
+                step.disruption = Disruption::Reboot;
+                step.rollout = Some("etcd".into());
+            })
+        };
+        let why = Some("somebody else cordoned it");
+        let of = |steps: Vec<PlannedStep>, max_unavailable: usize, locks: &[&str]| {
+            let mut plan = plan(steps);
+            let hosts = vec!["a".into(), "b".into()];
+            plan.policy.rollouts.insert("etcd".into(), Rollout { hosts, max_unavailable, canaries: 0 });
+            plan.lock_hosts = locks.iter().map(ToString::to_string).collect();
+            broken(&plan)
+        };
+        let both = || vec![boot("a", why), check("a"), boot("b", why), check("b")];
+        assert_eq!(of(both(), 1, &["a", "b"]), []);
+        assert_eq!(of(both(), 2, &["a", "b"]), [Rule::Quorum]);
+        assert_eq!(of(both(), 2, &["a"]), [], "a worker is no member");
+        assert_eq!(of(vec![boot("a", why)], 1, &["a"]), [Rule::Proven]);
+        assert_eq!(of(vec![boot("a", None)], 1, &[]), [Rule::DrainFirst]);
+    }
+
+    #[test]
     fn no_secret_stands_in_a_plan() {
         let mut secrets = Secrets::default();
         secrets.insert("token", "abcdef.0123");
@@ -614,6 +656,7 @@ mod tests {
             pod_selector: None,
             fallback: None,
             uncordon_on_failure: true,
+            may_fail: false,
         });
         assert_eq!(broken(&plan(vec![step("a/x/1", drain, |_| {})])), [Rule::Turns]);
     }

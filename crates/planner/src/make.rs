@@ -378,6 +378,7 @@ mod tests {
             pod_selector: None,
             fallback: None,
             uncordon_on_failure: true,
+            may_fail: false,
         };
         let pod = kubespray_resource::DrainPod {
             namespace: "default".into(),

@@ -60,10 +60,10 @@ pub struct BlockedPod {
 }
 
 /// The pods that drains of a plan cannot move as things are, by what the API server said to trial evictions (OPS-053,
-/// PAIN-045). Drains that delete what they cannot evict are held by nothing.
+/// PAIN-045). Drains that delete what they cannot evict, and those that may fail, are held by nothing.
 pub fn blocked_pods(plan: &Plan, seen: &Seen) -> Vec<BlockedPod> {
     let drains = plan.changes().filter_map(|planned| match &planned.step.resource {
-        Resource::Drain(wish) if wish.fallback.is_none() => Some(&planned.step),
+        Resource::Drain(wish) if wish.fallback.is_none() && !wish.may_fail => Some(&planned.step),
         _ => None,
     });
     let blocked = drains.flat_map(|step| {

@@ -58,4 +58,9 @@ impl Token {
     pub fn restart_of(unit: &str) -> Self {
         Self(format!("unit:{unit}"))
     }
+
+    /// The next boot of the host. It counts only in the boot in which it was left.
+    pub fn reboot() -> Self {
+        Self("reboot".into())
+    }
 }

@@ -30,12 +30,15 @@ pub struct Outcome {
     /// What it gives to the steps that take from it. Never a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// What could not be had, where the wish lets the host go on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<Failure>,
 }
 
 impl Outcome {
     /// Nothing was done.
     pub fn unchanged() -> Self {
-        Self { kind: OutcomeKind::Unchanged, changes: Vec::new(), output: None }
+        Self { kind: OutcomeKind::Unchanged, changes: Vec::new(), output: None, shortfall: None }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
 };
 use crate::{Gone, GoneState, PutBack, PutBackState};
 use crate::{KeyCopy, KeyCopyState, KeyOffer, KeySealing};
+use crate::{Reboot, RebootState, SystemUpgrade, SystemUpgradeState};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $state:ty,)*) => {
@@ -128,6 +129,10 @@ kinds! {
     Gone => GoneState,
     /// What was there before.
     PutBack => PutBackState,
+    /// All packages of the system, upgraded.
+    SystemUpgrade => SystemUpgradeState,
+    /// A boot.
+    Reboot => RebootState,
 }
 
 /// Why a resource and a state cannot be compared.
@@ -186,6 +191,8 @@ impl Resource {
             (Self::Image(wish), State::Image(state)) => wish.compare(state),
             (Self::Gone(wish), State::Gone(state)) => wish.compare(state),
             (Self::PutBack(wish), State::PutBack(state)) => wish.compare(state),
+            (Self::SystemUpgrade(wish), State::SystemUpgrade(state)) => wish.compare(state),
+            (Self::Reboot(wish), State::Reboot(state)) => wish.compare(state),
             _ => return Err(CompareError::Kind),
         })
     }
@@ -276,6 +283,8 @@ impl Resource {
             Self::Image(_) => "image",
             Self::Gone(_) => "gone",
             Self::PutBack(_) => "put_back",
+            Self::SystemUpgrade(_) => "system_upgrade",
+            Self::Reboot(_) => "reboot",
         }
     }
 
@@ -324,6 +333,8 @@ impl Resource {
             Self::Image(image) => image.reference.clone(),
             Self::Gone(gone) => return gone.to_string(),
             Self::PutBack(put_back) => return put_back.to_string(),
+            Self::SystemUpgrade(_) => return "packages of the system".to_owned(),
+            Self::Reboot(reboot) => return reboot.to_string(),
         };
         let kind = match self {
             Self::Absent(_) => "path",
@@ -369,6 +380,7 @@ impl Resource {
         match self {
             Self::Unit(unit) => Some(crate::Token::restart_of(&unit.name)),
             Self::Packages(packages) => Some(packages.lists_token()),
+            Self::Reboot(_) => Some(crate::Token::reboot()),
             Self::Command(crate::Command { guards, .. })
             | Self::Kubeadm(Kubeadm { action: crate::KubeadmAction::Phase { guards, .. }, .. }) => {
                 guards.iter().find_map(|guard| match guard {

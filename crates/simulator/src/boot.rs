@@ -22,6 +22,9 @@ const PARAMETERS: [&str; 13] = [
     "kernel/panic",
 ];
 
+/// What lives in memory, as Debian has it.
+const IN_MEMORY: [&str; 2] = ["/run", "/tmp"];
+
 /// Those that a module brings.
 const OF_MODULES: [(&str, &str); 3] = [
     ("br_netfilter", "net/bridge/bridge-nf-call-iptables"),
@@ -38,6 +41,11 @@ pub(crate) fn loaded(inner: &mut Inner, module: &str) {
 
 /// Makes what lives in memory from what is on the disk.
 pub(crate) fn boot(inner: &mut Inner) {
+    for folder in IN_MEMORY {
+        for path in inner.files.below(folder) {
+            inner.files.put(&path, None);
+        }
+    }
     let name = text(inner, "/etc/hostname").unwrap_or_default();
     file(inner, "/proc/sys/kernel/hostname", &name);
     file(inner, "/proc/sys/kernel/osrelease", "6.12.0\n");

@@ -156,7 +156,8 @@ impl World {
             machine.boot_us = boot_us;
         }
         let mut inner = machine.host.inner.borrow_mut();
-        inner.trap = Some(Trap { before_effect: inner.effects.saturating_add(before_effect), power });
+        inner.trap =
+            Some(Trap { before_effect: inner.effects.saturating_add(before_effect), power, reboot: false });
     }
 
     fn on_host(&self, host: &str, change: impl FnOnce(&mut crate::host::Inner)) {

@@ -43,6 +43,8 @@ pub(crate) struct Trap {
     pub(crate) before_effect: u64,
     /// The power goes; else only the helper dies.
     pub(crate) power: bool,
+    /// The host boots anew because it was told to.
+    pub(crate) reboot: bool,
 }
 
 /// The step that a helper is applying.
@@ -63,6 +65,8 @@ pub(crate) struct Inner {
     /// Durable: packages and their versions, holds, enabled and masked units.
     pub(crate) packages: BTreeMap<String, String>,
     pub(crate) held: BTreeSet<String>,
+    /// Newer versions that the mirror has of packages, and whether they ask for a reboot.
+    pub(crate) offered: BTreeMap<String, (String, bool)>,
     pub(crate) enabled: BTreeSet<String>,
     pub(crate) masked: BTreeSet<String>,
     /// Lost when the host goes off.
@@ -251,6 +255,19 @@ impl SimHost {
             inner.unannounced.push(told);
         }
         Ok(inner)
+    }
+
+    /// The host goes down in order, with the helper that asked for it.
+    fn reboot(&self) -> Result<Output, HostError> {
+        drop(self.alive(0)?);
+        for unit in ["kubelet.service", "etcd.service", "etcd-events.service"] {
+            models::may_stop(self, unit);
+        }
+        let mut inner = self.effect("systemctl", 20_000)?;
+        inner.files.sync();
+        inner.trap = Some(Trap { before_effect: 0, power: true, reboot: true });
+        inner.is_caught = true;
+        Err(HostError::Gone)
     }
 
     fn write_effect(&self, path: &str) -> Result<std::cell::RefMut<'_, Inner>, HostError> {
@@ -500,6 +517,9 @@ impl Host for SimHost {
         if let ["systemctl", "stop" | "restart", "--", unit] = words.as_slice() {
             drop(self.alive(0)?);
             models::may_stop(self, unit);
+        }
+        if words == ["systemctl", "reboot"] {
+            return self.reboot();
         }
         let changes = crate::programs::changes(&words);
         let program = words.first().copied().unwrap_or_default();

@@ -18,6 +18,8 @@ const NO_ANSWER_US: u64 = 10_000_000;
 const LONGEST_WAIT_US: u64 = 300_000_000;
 /// The transport notices a dead peer.
 pub(crate) const NOTICED_US: u64 = 15_000_000;
+/// A host that was told to reboot is back.
+const REBOOT_US: u64 = 45_000_000;
 /// A helper to which nobody speaks ends.
 pub(crate) const SILENCE_US: u64 = 60_000_000;
 
@@ -280,6 +282,9 @@ impl World {
     }
 
     fn fall(&mut self, link: u64, host: usize, trap: Trap, after_us: u64) {
+        if let Some(machine) = self.machines.get_mut(host).filter(|_| trap.reboot) {
+            machine.boot_us = REBOOT_US;
+        }
         if trap.power { self.power_fails(host, after_us) } else { self.helper_dies(link, after_us) }
     }
 

@@ -23,6 +23,8 @@ pub(crate) fn changes(argv: &[&str]) -> bool {
                 | ["apt-mark", "showhold"]
                 | ["dpkg", "--no-act", ..]
         )
+        // Lists are only what is known of packages.
+        && !(argv.first() == Some(&"apt-get") && (argv.contains(&"--simulate") || argv.contains(&"update")))
 }
 
 /// Runs a program.
@@ -217,6 +219,11 @@ fn apt_get(inner: &mut Inner, words: &[&str]) -> Output {
         inner.packages.retain(|name, _| !names.contains(&name.as_str()));
         return ok("");
     }
+    if words.contains(&"--simulate") {
+        let newer = newer(inner).into_iter();
+        let lines = newer.map(|(name, old, new)| format!("Inst {name} [{old}] ({new} Debian:12 [amd64])\n"));
+        return ok(&lines.collect::<String>());
+    }
     if inner.mirror_down {
         return failed(100, "E: Failed to fetch: Temporary failure resolving 'deb.debian.org'");
     }
@@ -224,6 +231,16 @@ fn apt_get(inner: &mut Inner, words: &[&str]) -> Output {
         return failed(100, "E: You don't have enough free space in /var/cache/apt/archives/.");
     }
     inner.spent_us += 1_500_000;
+    if words.contains(&"dist-upgrade") {
+        for (name, _, new) in newer(inner) {
+            if inner.offered.get(&name).is_some_and(|(_, asks)| *asks) {
+                file(inner, "/run/reboot-required", "*** System restart required ***\n");
+            }
+            inner.packages.insert(name, new);
+        }
+        inner.files.sync();
+        return ok("");
+    }
     for name in names {
         let (name, version) = name.split_once('=').unwrap_or((name, "1.0-1"));
         if name.starts_with("no-such") {
@@ -232,6 +249,15 @@ fn apt_get(inner: &mut Inner, words: &[&str]) -> Output {
         inner.packages.insert(name.to_owned(), version.to_owned());
     }
     ok("")
+}
+
+/// Packages of which the mirror has newer versions, with what is there and what is offered.
+fn newer(inner: &Inner) -> Vec<(String, String, String)> {
+    let newer = inner.offered.iter().filter_map(|(name, (new, _))| {
+        let old = inner.packages.get(name).filter(|old| *old != new && !inner.held.contains(name))?;
+        Some((name.clone(), old.clone(), new.clone()))
+    });
+    newer.collect()
 }
 
 fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {

@@ -155,6 +155,19 @@ impl World {
         }
     }
 
+    /// The mirror of a host has a newer version of a package, and says whether it needs a reboot.
+    pub fn offer_package(&mut self, host: &str, name: &str, version: &str, needs_reboot: bool) {
+        if let Some(host) = self.host(host) {
+            let offer = (version.to_owned(), needs_reboot);
+            host.inner.borrow_mut().offered.insert(name.to_owned(), offer);
+        }
+    }
+
+    /// How often a host was booted, the first time too.
+    pub fn boots(&self, host: &str) -> u64 {
+        self.host(host).map_or(0, |host| host.inner.borrow().boots)
+    }
+
     /// The images that registries have; all others are not found. Every image is there where nothing is said.
     pub fn set_images(&mut self, references: impl IntoIterator<Item = String>) {
         let whole: BTreeSet<String> =

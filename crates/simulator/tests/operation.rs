@@ -250,6 +250,7 @@ fn a_node_is_drained_and_given_back() {
         pod_selector: None,
         fallback: None,
         uncordon_on_failure: true,
+        may_fail: false,
     };
     let open = NodeState {
         kubeconfig: ADMIN.into(),

@@ -292,6 +292,7 @@ fn budgets_that_hold_a_pod_are_told_before_anything_moves() {
     for (vars, expected) in [
         ("", &["d: default/web-0 of ReplicaSet web: disruption budget `web`"][..]),
         ("drain_fallback_enabled: true", &[]),
+        ("upgrade_node_fail_if_drain_fails: false", &[]),
         ("drain_nodes: false", &[]),
     ] {
         let operation = to_version(FIVE, NEW, vars);

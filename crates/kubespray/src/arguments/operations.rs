@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use kubespray_planner::operations::MaxUnavailable;
 
 use super::{Common, Connection};
 
@@ -83,20 +84,13 @@ pub(crate) struct Cluster {
 /// How nodes take turns in an upgrade.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Upgrading {
-    /// How many workers may be out of service at once: a number, or a part of all such as `20%`; else `serial`
-    #[arg(long, value_name = "N|N%", value_parser = amount, help_heading = "Upgrade")]
-    pub(crate) max_unavailable: Option<String>,
+    /// How many workers may be out of service at once: a number, or a part of all such as `20%`; else `serial`. With
+    /// `GROUP=` those of a group of the inventory, which get a window and a first one of their own; several times
+    #[arg(long, value_name = "[GROUP=]N|N%", help_heading = "Upgrade")]
+    pub(crate) max_unavailable: Vec<MaxUnavailable>,
     /// Begin although a disruption budget holds a pod that has to move now: it may let it go later
     #[arg(long, help_heading = "Upgrade")]
     pub(crate) despite_budgets: bool,
-}
-
-fn amount(text: &str) -> Result<String, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).trim();
-    match number.parse::<u32>() {
-        Ok(0) | Err(_) => Err("it is a number such as `2`, or a part such as `20%`, and not 0".into()),
-        Ok(_) => Ok(text.to_owned()),
-    }
 }
 
 #[derive(Debug, Args)]

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use kubespray_diagnostics::Diagnostic;
 use kubespray_planner::BlockedPod;
 use kubespray_planner::components::running_probes;
-use kubespray_planner::operations::{self, UpgradeOptions};
+use kubespray_planner::operations::{self, UpgradeOptions, WindowProblem, worker_windows};
 
 use super::chosen;
 use super::intent::{Asking, Intent, Wished};
 use super::learn::{Answering, learn_all, refuse_cut_off, unplannable};
 use crate::arguments::operations::Upgrading;
 use crate::failure::{FOUND_ERRORS, Failure};
+use crate::site::Site;
 
 /// Pods that are named one by one; a count stands for the rest.
 const PODS_NAMED: usize = 20;
@@ -22,11 +23,11 @@ pub(crate) struct Upgrade<'a>(pub(crate) &'a Upgrading);
 impl Intent for Upgrade<'_> {
     fn wish(&self, asking: &mut Asking<'_>) -> Result<Wished, Failure> {
         let Asking { site, hosts, options } = asking;
+        let how = windows(site, self.0)?;
         let mut known = learn_all(site, *hosts, &options.common, Answering::Meant)?;
         let well = hosts.states(running_probes(&known.site()))?;
         known.live.learn(&well);
         let limits = operations::no_way_back(&known.site());
-        let how = UpgradeOptions { max_unavailable: self.0.max_unavailable.clone() };
         let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
             .map_err(|refusals| unplannable(&refusals))?;
         let wishes = chosen(wishes, site, options, None)?;
@@ -43,6 +44,20 @@ fn warning(mut limits: Vec<String>) -> Option<Diagnostic> {
     let warning = limits.into_iter().fold(warning, Diagnostic::because);
     let snapshot = "a snapshot of etcd, below `etcd_backup_prefix`, is made before anything is disturbed";
     Some(warning.hint(kept).hint(snapshot))
+}
+
+/// How workers take turns, with the groups of the inventory.
+fn windows(site: &Site, upgrading: &Upgrading) -> Result<UpgradeOptions, Failure> {
+    let inventory = &site.inventory;
+    let members = |group: &str| {
+        let hosts = || inventory.hosts_of(group).into_iter().map(str::to_owned).collect();
+        inventory.has_group(group).then(hosts)
+    };
+    worker_windows(&upgrading.max_unavailable, &members).map_err(|problems| {
+        let told =
+            |problem: WindowProblem| Diagnostic::error("max-unavailable", problem.message).hint(problem.hint);
+        problems.into_iter().map(told).collect::<Vec<_>>().into()
+    })
 }
 
 /// Refuses to begin where a pod that has to move is held: half an upgrade is worse than none.

@@ -1,6 +1,6 @@
 //! Nodes without pods.
 
-use kubespray_resource::{Drain, DrainState, Failure};
+use kubespray_resource::{Drain, DrainState, ErrorClass, Failure};
 
 use super::node_state;
 use crate::failure::is_gone;
@@ -18,26 +18,26 @@ pub(crate) fn observe(view: &View<'_>, wish: &Drain) -> Result<DrainState, Failu
     found.or_else(|error| error.unknown().map(DrainState::Unknown).ok_or_else(|| error.into()))
 }
 
-/// Cordons the node and makes its pods go.
-pub(crate) fn apply(host: &dyn Host, wish: &Drain) -> Result<(), Failure> {
+/// Cordons the node and makes its pods go. Gives why they did not, where that is to be borne.
+pub(crate) fn apply(host: &dyn Host, wish: &Drain) -> Result<Option<Failure>, Failure> {
     let client = Client::open(host, &wish.kubeconfig)?;
-    let Some(node) = node_state::read(&client, &wish.node)? else { return Ok(()) };
+    let Some(node) = node_state::read(&client, &wish.node)? else { return Ok(None) };
     let before = node_state::present(&node);
     node_state::apply(host, &wish.cordon(true))?;
     let mut result = empty(&client, wish, Means::Evict, wish.grace_s, wish.timeout_s);
     if let (Err(failure), Some(fallback)) = (&result, &wish.fallback)
-        && failure.class == kubespray_resource::ErrorClass::Host
+        && failure.class == ErrorClass::Host
     {
         result = empty(&client, wish, Means::Delete, fallback.grace_s, fallback.timeout_s);
     }
-    let Err(failure) = result else { return Ok(()) };
+    let Err(mut failure) = result else { return Ok(None) };
     // A node that a person cordoned stays so.
     let is_ours = !before.unschedulable || before.cordoned_by.is_some();
     if wish.uncordon_on_failure && is_ours && !is_gone(&failure) {
-        return Err(match node_state::apply(host, &wish.cordon(false)) {
+        failure = match node_state::apply(host, &wish.cordon(false)) {
             Ok(()) => failure.hint(format!("node `{}` takes pods again", wish.node)),
             Err(error) => failure.hint(format!("node `{}` stays cordoned: {error}", wish.node)),
-        });
+        };
     }
-    Err(failure)
+    if wish.may_fail && failure.class == ErrorClass::Host { Ok(Some(failure)) } else { Err(failure) }
 }

@@ -27,7 +27,9 @@ pub(crate) mod part;
 pub(crate) mod path;
 pub(crate) mod prune;
 pub(crate) mod put_back;
+pub(crate) mod reboot;
 pub(crate) mod sysctl;
+pub(crate) mod system_upgrade;
 pub(crate) mod unit;
 
 use kubespray_resource::Failure;

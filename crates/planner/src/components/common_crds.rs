@@ -8,6 +8,9 @@ use kubespray_resource::{Command, Guard, Mode, Step, Token};
 use super::objects::{kubeconfig, kubectl};
 use super::{Chain, directory, downloads};
 
+/// Files that only the host which applies them makes something of.
+pub(crate) const ARTEFACTS: [&str; 3] = ["calico_crds", "gateway_api_crds", "prometheus_operator_crds"];
+
 /// How long the API server may take for a large file, in seconds.
 const APPLY_S: u64 = 180;
 

@@ -9,7 +9,7 @@
 use kubespray_resource::{Archive, Content, Digest, Download, File, Member, Mode, Owner, Step};
 use kubespray_spec::File as Artefact;
 
-use super::{Chain, Host};
+use super::{Chain, Host, common_crds};
 
 /// How long a server may say nothing, in seconds.
 const TIMEOUT_S: u64 = 60;
@@ -65,7 +65,11 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     if host.settings().downloads.skip_downloads {
         return;
     }
-    for artefact in host.spec.artefacts.files.keys() {
+    // Elsewhere each boot that empties the folder for downloads would have them fetched once more, for nothing.
+    let is_used = |artefact: &&String| {
+        host.spec.name == host.site.leader() || !common_crds::ARTEFACTS.contains(&artefact.as_str())
+    };
+    for artefact in host.spec.artefacts.files.keys().filter(is_used) {
         fetched(chain, artefact, true);
     }
 }

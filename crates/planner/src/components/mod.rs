@@ -27,6 +27,7 @@ mod packages;
 mod preinstall;
 pub(crate) mod reset;
 pub(crate) mod resolvers;
+pub(crate) mod system_upgrade;
 mod toml;
 pub(crate) mod unbuilt;
 pub(crate) mod verify;

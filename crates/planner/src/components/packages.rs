@@ -10,7 +10,7 @@ use kubespray_spec::choices::{NtpPackage, ProxyMode};
 use super::{Chain, Family, Host};
 
 /// How long another program may hold the lock of the package manager, in seconds: unattended upgrades take minutes.
-const LOCK_TIMEOUT_S: u64 = 300;
+pub(super) const LOCK_TIMEOUT_S: u64 = 300;
 
 /// Installs what everything else needs.
 pub(crate) fn wish(chain: &mut Chain<'_>) {

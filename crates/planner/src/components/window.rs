@@ -9,7 +9,8 @@
 //! and given back, whichever run cordoned it (OPS-019).
 
 use kubespray_resource::{
-    Check, Disruption, Drain, DrainFallback, Hold, NodeListed, NodeState, ObjectMust, ObjectRef, Probe,
+    Check, Disruption, Drain, DrainFallback, Hold, NodeListed, NodeState, ObjectMust, ObjectRef, Probe, Step,
+    StepId,
 };
 use kubespray_spec::Settings;
 
@@ -49,6 +50,27 @@ fn way(host: &Host<'_>) -> Way {
         (true, false) if !others_take_pods(host) => Way::Leave,
         (true, false) => Way::Cordon,
     }
+}
+
+/// The step that empties the node, where there is one.
+pub(crate) fn away<'c>(chain: &'c mut Chain<'_>) -> Option<&'c mut Step> {
+    let id = StepId(format!("{}/pre-upgrade/{AWAY}", chain.host.spec.name));
+    chain.steps().iter_mut().find(|step| step.id == id)
+}
+
+/// Why nothing empties the node; nothing where something does.
+pub(crate) fn undrained(host: &Host<'_>) -> Option<&'static str> {
+    match way(host) {
+        Way::Drain => return None,
+        Way::Cordon => return Some("`drain_nodes` is false"),
+        Way::Leave => {}
+    }
+    Some(match host.site.live.node(host.spec) {
+        None => "the cluster has none of this host",
+        Some(seen) if !seen.ready => "it was not ready",
+        Some(seen) if seen.unschedulable => "somebody else cordoned it",
+        Some(_) => "no other node could take them",
+    })
 }
 
 /// Whether pods that leave a node have somewhere to go.
@@ -139,17 +161,12 @@ fn hold(confirm: bool, pause: i64, question: String) -> Option<Hold> {
 
 fn refuse_unknown(chain: &mut Chain<'_>) {
     let upgrade = &chain.host.settings().upgrade;
-    let (hooks, fails) = (upgrade.post_upgrade_hooks.as_ref(), upgrade.upgrade_node_fail_if_drain_fails);
+    let hooks = upgrade.post_upgrade_hooks.as_ref();
     if hooks.is_some_and(|hooks| !hooks.is_empty()) {
         chain.refuse(
             "`post_upgrade_hooks` names tasks of Ansible, which are not run",
-            "unset it, and do their work with `upgrade_node_post_upgrade_confirm: true` or behind the upgrade",
-        );
-    }
-    if !fails {
-        chain.refuse(
-            "`upgrade_node_fail_if_drain_fails: false` would disturb pods that could not move away",
-            "unset it; `drain_fallback_enabled: true` deletes pods that a budget holds, `drain_nodes: false` leaves all",
+            "unset it; with `upgrade_node_post_upgrade_confirm: true` the run waits before each node takes pods again: \
+             do their work then from another terminal, such as with `kubespray exec NODE -i INVENTORY -- COMMAND`",
         );
     }
 }
@@ -199,5 +216,6 @@ fn drain(host: &Host<'_>) -> Drain {
             ),
         }),
         uncordon_on_failure: upgrade.upgrade_node_uncordon_after_drain_failure,
+        may_fail: !upgrade.upgrade_node_fail_if_drain_fails,
     }
 }

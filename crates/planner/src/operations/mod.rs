@@ -15,6 +15,7 @@ mod status;
 mod undo;
 mod upgrade;
 mod upgrade_checks;
+mod upgrade_windows;
 mod verify;
 
 pub use client::{ClientSource, client_sources, kubectl};
@@ -29,6 +30,7 @@ pub use status::{
     status_questions,
 };
 pub use undo::{Undo, undo};
-pub use upgrade::{UpgradeOptions, upgrade};
+pub use upgrade::upgrade;
 pub use upgrade_checks::refuse_other_version;
+pub use upgrade_windows::{Amount, MaxUnavailable, UpgradeOptions, Window, WindowProblem, worker_windows};
 pub use verify::{clocks_apart, verify};

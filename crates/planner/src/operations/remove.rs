@@ -284,6 +284,7 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
         pod_selector: None,
         fallback: None,
         uncordon_on_failure: true,
+        may_fail: false,
     };
     if settings.allow_ungraceful_removal {
         // Nobody waits for its pods: they are made anew elsewhere when its node is gone.

@@ -10,6 +10,9 @@ use crate::components::{Site, control_plane_order, etcd, load_balancer};
 /// The gate that late resolvers wait for.
 const DNS: &str = "dns";
 
+/// The turns of nodes that are no control planes.
+pub(super) const WORKERS: &str = "workers";
+
 /// What control planes wait for that are there already.
 const SETTLED: &str = "etcd-settled";
 
@@ -86,7 +89,7 @@ pub(super) fn policy(site: &Site<'_>) -> Policy {
         // Containers go on while their engine restarts.
         ("engine", Rollout { hosts: nodes.clone(), max_unavailable: at_once, canaries: 0 }),
         (load_balancer::ROLLOUT, Rollout { hosts: nodes, max_unavailable: at_once, canaries: 0 }),
-        ("workers", Rollout { hosts: workers, max_unavailable: at_once, canaries: 0 }),
+        (WORKERS, Rollout { hosts: workers, max_unavailable: at_once, canaries: 0 }),
     ];
     // LIFE-243.
     let is_fatal = operations.any_errors_fatal.unwrap_or(true);

@@ -12,8 +12,8 @@ use kubespray_resource::{
 };
 
 use super::keep::{api_server_of, is_patch};
-use super::rules::{lock_hosts, policy};
-use super::upgrade::{CONTROL_PLANE_NODES, Openers, WORKERS, versions};
+use super::rules::{WORKERS, lock_hosts, policy};
+use super::upgrade::{CONTROL_PLANE_NODES, Openers, versions};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, control_plane, control_plane_order, engine, in_name, kubelet,

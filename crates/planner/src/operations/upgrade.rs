@@ -10,19 +10,17 @@ use std::collections::BTreeMap;
 use kubespray_resource::{Gate, Needs, Rollout, StepId, Versions};
 
 use super::keep;
-use super::rules::{gates, lock_hosts, policy, serial, wait_for_dns};
+use super::rules::{WORKERS, gates, lock_hosts, policy, wait_for_dns};
 use super::upgrade_checks::refusals;
+use super::upgrade_windows::{Turns, UpgradeOptions};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, control_plane_order, engine, etcd,
-    join, kubelet, load_balancer, prefetch, resolvers, window,
+    join, kubelet, load_balancer, prefetch, resolvers, system_upgrade, window,
 };
 
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
 pub(super) const CONTROL_PLANE_NODES: &str = "control-plane-nodes";
-
-/// The turns of all other nodes.
-pub(super) const WORKERS: &str = "workers";
 
 /// What is passed by all hosts together: each opens when all that open it are done, in this order.
 const PREFETCHED: &str = "prefetched";
@@ -32,15 +30,8 @@ const API_SERVERS: &str = "api-servers";
 const KUBE_PROXY: &str = "kube-proxy";
 const CONTROL_PLANES: &str = "control-plane-nodes";
 const POD_NETWORK: &str = "pod-network";
+const CANARY: &str = "canary";
 const NODES: &str = "nodes";
-
-/// How an upgrade goes, beyond what variables say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpgradeOptions {
-    /// How many workers may be out of service at once: a number, or a part of all such as `20%`. `serial` where
-    /// nothing is said.
-    pub max_unavailable: Option<String>,
-}
 
 /// What an upgrade wishes of all hosts whose facts are known; or everything that forbids it. [`Site::live`] must hold
 /// the answers to [`running_probes`](crate::components::running_probes). `manifests` are those of
@@ -54,9 +45,16 @@ pub fn upgrade(
     if !refused.is_empty() {
         return Err(refused);
     }
+    let mut policy = policy(site);
+    policy.rollouts.remove("engine");
+    let alone: Vec<&str> =
+        site.hosts().filter(|host| goes_alone(host)).map(|host| host.spec.name.as_str()).collect();
+    let mut workers = policy.rollouts.remove(WORKERS);
+    workers.iter_mut().for_each(|rollout| rollout.hosts.retain(|name| !alone.contains(&name.as_str())));
+    let turns = Turns::of(options, workers, &|host| site.facts.contains_key(host));
     let (mut steps, mut refusals, mut openers) = (Vec::new(), Vec::new(), Openers::default());
     for host in site.hosts() {
-        let (own, refused) = chain(host, manifests, &mut openers).finish();
+        let (own, refused) = chain(host, manifests, &turns, &mut openers).finish();
         steps.extend(own);
         refusals.extend(refused);
     }
@@ -70,18 +68,14 @@ pub fn upgrade(
     for step in &mut steps {
         step.gates.retain(|gate| gates.contains_key(gate));
     }
-    let mut policy = policy(site);
-    policy.rollouts.remove("engine");
-    let order: Vec<String> = control_plane_order(site).into_iter().map(str::to_owned).collect();
+    let control_planes = control_plane_order(site);
+    let others = alone.into_iter().filter(|name| !control_planes.contains(name));
+    let order = control_planes.iter().copied().chain(others);
+    let order: Vec<String> = order.map(str::to_owned).collect();
     policy
         .rollouts
         .insert(CONTROL_PLANE_NODES.into(), Rollout { hosts: order, max_unavailable: 1, canaries: 0 });
-    if let Some(workers) = policy.rollouts.get_mut(WORKERS) {
-        workers.canaries = 1;
-        if let Some(text) = &options.max_unavailable {
-            workers.max_unavailable = serial(Some(text), workers.hosts.len());
-        }
-    }
+    policy.rollouts.extend(turns.rollouts);
     policy.versions = versions(site);
     Ok(Wishes {
         operation: "upgrade-cluster".into(),
@@ -108,7 +102,12 @@ impl Openers {
 }
 
 /// The way of one host.
-fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut Openers) -> Chain<'a> {
+fn chain<'a>(
+    host: Host<'a>,
+    manifests: &BTreeMap<String, String>,
+    turns: &Turns,
+    openers: &mut Openers,
+) -> Chain<'a> {
     let mut chain = Chain::new(host);
     let is_leader = host.spec.name == host.site.leader();
     let is_control_plane = host.spec.roles.control_plane;
@@ -144,7 +143,8 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
         openers.add(KUBE_PROXY, chain.last());
     }
     chain.barrier(KUBE_PROXY);
-    if is_control_plane {
+    let goes_alone = goes_alone(&host);
+    if goes_alone {
         node(&mut chain, CONTROL_PLANE_NODES);
         openers.add(CONTROL_PLANES, chain.last());
     }
@@ -157,9 +157,16 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     if !is_leader {
         apps::network(&mut chain, manifests);
     }
-    if !is_control_plane {
-        node(&mut chain, WORKERS);
+    if !goes_alone {
+        let name = &host.spec.name;
+        if turns.waits(name) {
+            chain.barrier(CANARY);
+        }
+        node(&mut chain, turns.rollout_of(name));
         openers.add(NODES, chain.last());
+        if turns.is_canary(name) {
+            openers.add(CANARY, chain.last());
+        }
     }
     if is_leader {
         chain.barrier(NODES);
@@ -183,10 +190,17 @@ fn takes_snapshot(host: &Host<'_>) -> bool {
     members.iter().find(|name| host.site.facts.contains_key(*name)) == Some(&host.spec.name)
 }
 
+/// Whether no other node may be out of service with it: a control plane, and a member of etcd that may be booted anew.
+fn goes_alone(host: &Host<'_>) -> bool {
+    let roles = host.spec.roles;
+    roles.control_plane || host.is_node() && roles.etcd && system_upgrade::may_reboot(host)
+}
+
 /// A node in its turn: emptied, changed, proven, given back.
 fn node(chain: &mut Chain<'_>, rollout: &str) {
     let from = chain.len();
     window::open(chain);
+    system_upgrade::wish(chain);
     engine::wish(chain);
     cni::wish(chain);
     load_balancer::wish(chain);

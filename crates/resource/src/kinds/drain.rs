@@ -36,6 +36,9 @@ pub struct Drain {
     /// Whether a node that this drain cordoned takes pods again when the drain fails (OPS-017).
     #[serde(default)]
     pub uncordon_on_failure: bool,
+    /// Whether the host goes on when the drain fails, with the pods that are left; that it did is told (OPS-017).
+    #[serde(default)]
+    pub may_fail: bool,
 }
 
 /// A second attempt that deletes pods in place of evicting them.
@@ -156,6 +159,7 @@ mod tests {
             pod_selector: None,
             fallback: None,
             uncordon_on_failure: true,
+            may_fail: false,
         };
         let pod = DrainPod {
             namespace: "default".into(),

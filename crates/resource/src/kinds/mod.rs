@@ -28,7 +28,9 @@ mod part;
 mod path;
 mod prune;
 mod put_back;
+mod reboot;
 mod sysctl;
+mod system_upgrade;
 mod unit;
 
 pub use account::{Group, GroupState, User, UserState};
@@ -69,7 +71,9 @@ pub use part::{Block, Line, PartState};
 pub use path::{Absent, AbsentState, Directory, DirectoryState, Link, LinkState, PathKind};
 pub use prune::{ObjectKind, Prune, PruneState};
 pub use put_back::{PutBack, PutBackState};
+pub use reboot::{Reboot, RebootState};
 pub use sysctl::{Sysctl, SysctlState};
+pub use system_upgrade::{PackageChange, SystemUpgrade, SystemUpgradeState};
 pub use unit::{Running, Unit, UnitState};
 
 /// A value in a difference: nothing where it is not there.

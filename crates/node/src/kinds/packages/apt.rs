@@ -1,9 +1,9 @@
 //! Debian and Ubuntu.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kubespray_resource::{Failure, Packages};
+use kubespray_resource::{Failure, PackageChange, Packages};
 
 use super::{INSTALL, Installed, Work};
 use crate::failure::{impossible, of_output};
@@ -131,10 +131,54 @@ fn mark(host: &dyn Host, verb: &str, packages: &[String]) -> Result<(), Failure>
 }
 
 /// Fetches the lists anew; a source that does not answer is an error, not an old list.
-fn update(host: &dyn Host, wish: &Packages) -> Result<(), Failure> {
+pub(in super::super) fn update(host: &dyn Host, wish: &Packages) -> Result<(), Failure> {
     must(host, get(wish, &["update", "-o", "APT::Update::Error-Mode=any"], &[]))
         .map_err(|failure| explained(failure, "lists of packages cannot be fetched"))?;
     Ok(tokens::clear(host, &wish.lists_token())?)
+}
+
+/// What an upgrade of everything would do, by the lists that are there. Nothing is locked: others may be at work.
+pub(in super::super) fn upgrades(
+    host: &dyn Host,
+    wish: &Packages,
+) -> Result<BTreeMap<String, PackageChange>, Failure> {
+    let words = ["dist-upgrade", "--simulate", "-o", "Debug::NoLocking=1"];
+    let output = must(host, get(wish, &words, &[]))
+        .map_err(|failure| explained(failure, "what is to be upgraded cannot be found out"))?;
+    Ok(output.stdout.lines().filter_map(upgrade_of).collect())
+}
+
+/// `Inst NAME [OLD] (NEW SOURCE …)`, without `[OLD]` for what is new, and `Remv NAME [OLD]`.
+fn upgrade_of(line: &str) -> Option<(String, PackageChange)> {
+    let mut words = line.split_whitespace().peekable();
+    let verb = words.next().filter(|verb| ["Inst", "Remv"].contains(verb))?;
+    let name = words.next()?.to_owned();
+    let from = words.next_if(|word| word.starts_with('['));
+    let from = from.map(|word| word.trim_matches(['[', ']']).to_owned());
+    let to = words.next().filter(|word| verb == "Inst" && word.starts_with('('));
+    let to = to.map(|word| word.trim_matches(['(', ')']).to_owned());
+    Some((name, PackageChange { from, to }))
+}
+
+/// Upgrades everything, as files of others that were changed here stay; what nothing needs any more goes.
+pub(in super::super) fn upgrade(host: &dyn Host, wish: &Packages, autoclean: bool) -> Result<(), Failure> {
+    let words = [&["dist-upgrade", "--auto-remove"][..], &KEEP_CONFIGURATION].concat();
+    let spawn = get(wish, &words, &[]);
+    let mut output = host.run(&spawn)?;
+    // Somebody was cut off in the middle, most likely we.
+    if output.stderr.contains("dpkg was interrupted") {
+        let argv = ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"];
+        must(host, Spawn { argv: argv.map(str::to_owned).to_vec(), ..spawn.clone() })?;
+        output = host.run(&spawn)?;
+    }
+    if !output.is_success() {
+        let failure = of_output(&spawn.argv, &output);
+        return Err(explained(failure, "the packages of the system cannot be upgraded"));
+    }
+    if autoclean {
+        must(host, get(wish, &["autoclean"], &[]))?;
+    }
+    Ok(())
 }
 
 /// What apt says, in lower case, what it means, and what to do. The first that fits counts.
@@ -185,17 +229,13 @@ fn explained(mut failure: Failure, what: &str) -> Failure {
     failure
 }
 
+/// Configuration files that were written or changed here stay as they are.
+const KEEP_CONFIGURATION: [&str; 4] =
+    ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"];
+
 fn install(wish: &Packages, packages: &[String]) -> Spawn {
-    // Configuration files that we wrote before the package came stay ours.
-    let options = [
-        "install",
-        "-o",
-        "Dpkg::Options::=--force-confdef",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        "--no-install-recommends",
-        "--allow-downgrades",
-    ];
+    let options =
+        [&["install"][..], &KEEP_CONFIGURATION, &["--no-install-recommends", "--allow-downgrades"]].concat();
     get(wish, &options, packages)
 }
 
@@ -227,6 +267,31 @@ fn is_unknown(output: &Output) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_upgraded_is_read() {
+        let change = |from: Option<&str>, to: Option<&str>| PackageChange {
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+        };
+        for (line, expected) in [
+            (
+                "Inst libc6 [2.36-9] (2.36-9+deb12u1 Debian:12.5/stable [amd64]) []",
+                Some(("libc6", change(Some("2.36-9"), Some("2.36-9+deb12u1")))),
+            ),
+            (
+                "Inst linux-image-6.1.0-20-amd64 (6.1.85-1 Debian-Security:12/stable-security [amd64])",
+                Some(("linux-image-6.1.0-20-amd64", change(None, Some("6.1.85-1")))),
+            ),
+            ("Remv old [1.0]", Some(("old", change(Some("1.0"), None)))),
+            ("Conf libc6 (2.36-9+deb12u1 Debian:12.5/stable [amd64])", None),
+            ("0 upgraded, 0 newly installed, 0 to remove and 1 not upgraded.", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(name, change)| (name.to_owned(), change));
+            assert_eq!(upgrade_of(line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn what_apt_says_is_told_in_words_with_advice() {

@@ -1,7 +1,7 @@
 //! Packages of the distribution.
 
-mod apt;
-mod rpm;
+pub(super) mod apt;
+pub(super) mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

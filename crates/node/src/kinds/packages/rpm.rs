@@ -1,9 +1,9 @@
 //! Fedora, Red Hat and their kin by dnf; openSUSE and SLES by zypper.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kubespray_resource::{Failure, PackageManager, Packages};
+use kubespray_resource::{Failure, PackageChange, PackageManager, Packages};
 
 use super::{INSTALL, Installed, Work};
 use crate::failure::{impossible, of_output};
@@ -14,6 +14,12 @@ const FORMAT: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\n";
 
 /// zypper's exit status for a package that no repository has.
 const ZYPPER_UNKNOWN: i32 = 104;
+
+/// zypper's exit statuses for an upgrade that was done, and wants a reboot, a restart of itself, or left a source out.
+const ZYPPER_DONE: [i32; 3] = [102, 103, 106];
+
+/// dnf's exit status where something is newer.
+const DNF_NEWER: i32 = 100;
 
 /// What rpm has of some packages. Its status is the number of those it lacks.
 pub(super) fn installed(
@@ -149,6 +155,80 @@ pub(super) fn apply(host: &dyn Host, wish: &Packages, work: &Work) -> Result<(),
     }
     if !work.hold.is_empty() {
         must(host, spawn(wish, lock, &work.hold))?;
+    }
+    Ok(())
+}
+
+/// Fetches the lists anew.
+pub(in super::super) fn refresh(host: &dyn Host, wish: &Packages) -> Result<(), Failure> {
+    let is_zypper = wish.manager == PackageManager::Zypper;
+    let words: &[&str] = if is_zypper { &["refresh"] } else { &["makecache", "--refresh"] };
+    must(host, spawn(wish, words, &[]))?;
+    Ok(tokens::clear(host, &wish.lists_token())?)
+}
+
+/// What an upgrade of everything would do, by the lists that are there.
+pub(in super::super) fn upgrades(
+    host: &dyn Host,
+    wish: &Packages,
+) -> Result<BTreeMap<String, PackageChange>, Failure> {
+    let newer: Vec<(String, String)> = if wish.manager == PackageManager::Zypper {
+        let table = must(host, spawn(wish, &["list-updates"], &[]))?.stdout;
+        table.lines().filter_map(zypper_newer).collect()
+    } else {
+        let spawn = spawn(wish, &["check-update"], &[]);
+        let output = host.run(&spawn)?;
+        if !output.is_success() && output.status != Some(DNF_NEWER) {
+            return Err(of_output(&spawn.argv, &output));
+        }
+        let lines = output.stdout.lines().take_while(|line| !line.starts_with("Obsoleting"));
+        lines.filter_map(dnf_newer).collect()
+    };
+    let names = newer.iter().map(|(name, _)| name.as_str()).collect();
+    let there = installed(host, wish.manager, &names, false)?;
+    let from = |name: &str| {
+        let version = there.versions.get(name)?.last()?;
+        Some(version.strip_prefix("0:").unwrap_or(version).to_owned())
+    };
+    Ok(newer
+        .into_iter()
+        .map(|(name, to)| {
+            let change = PackageChange { from: from(&name), to: Some(to) };
+            (name, change)
+        })
+        .collect())
+}
+
+/// `NAME.ARCH  VERSION  REPOSITORY`.
+fn dnf_newer(line: &str) -> Option<(String, String)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [package, version, _] = words.as_slice() else { return None };
+    let (name, _) = package.rsplit_once('.')?;
+    Some((name.to_owned(), (*version).to_owned()))
+}
+
+/// `v | REPOSITORY | NAME | OLD | NEW | ARCH`.
+fn zypper_newer(line: &str) -> Option<(String, String)> {
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    match cells.as_slice() {
+        ["v", _, name, _, new, _] => Some(((*name).to_owned(), (*new).to_owned())),
+        _ => None,
+    }
+}
+
+/// Upgrades everything.
+pub(in super::super) fn upgrade(host: &dyn Host, wish: &Packages, autoclean: bool) -> Result<(), Failure> {
+    let is_zypper = wish.manager == PackageManager::Zypper;
+    let words: &[&str] = if is_zypper { &["update", "--auto-agree-with-licenses"] } else { &["upgrade"] };
+    let upgrade = spawn(wish, words, &[]);
+    let output = host.run(&upgrade)?;
+    let is_done = is_zypper && output.status.is_some_and(|status| ZYPPER_DONE.contains(&status));
+    if !output.is_success() && !is_done {
+        return Err(of_output(&upgrade.argv, &output));
+    }
+    if autoclean {
+        let words: &[&str] = if is_zypper { &["clean"] } else { &["clean", "packages"] };
+        must(host, spawn(wish, words, &[]))?;
     }
     Ok(())
 }

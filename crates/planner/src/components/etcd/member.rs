@@ -90,15 +90,7 @@ pub(super) fn start<'a>(chain: &mut Chain<'_>, cluster: &Cluster<'a>, member: &M
     if joins || learns {
         chain.add(kind.step("voter"), membership(cluster, member, false));
     }
-    let health = EtcdHealth {
-        client: cluster.client(member.host, true),
-        expected: EtcdExpected::Names(vec![member.name.clone()]),
-        when: None,
-        lag: EtcdHealth::LAG,
-        timeout_s: HEALTHY_TIMEOUT_S,
-        interval_ms: INTERVAL_MS,
-    };
-    let step = chain.add(kind.step("healthy"), health);
+    let step = chain.add(kind.step("healthy"), health(cluster, member));
     if rolls(cluster, member) {
         take_turn(step);
     }
@@ -108,6 +100,18 @@ pub(super) fn start<'a>(chain: &mut Chain<'_>, cluster: &Cluster<'a>, member: &M
         let line = Some(format!("{starts_with}existing"));
         let path = kind.settings_path().into();
         chain.add(kind.step("state"), Line { path, starts_with, line });
+    }
+}
+
+/// That a member serves, and keeps up with the others.
+pub(super) fn health(cluster: &Cluster<'_>, member: &Member<'_>) -> EtcdHealth {
+    EtcdHealth {
+        client: cluster.client(member.host, true),
+        expected: EtcdExpected::Names(vec![member.name.clone()]),
+        when: None,
+        lag: EtcdHealth::LAG,
+        timeout_s: HEALTHY_TIMEOUT_S,
+        interval_ms: INTERVAL_MS,
     }
 }
 

@@ -154,6 +154,16 @@ fn try_wish(chain: &mut Chain<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether what was away as a member is well again; nothing on hosts that are none. What cannot be planned was told by
+/// [`wish`].
+pub(crate) fn is_back(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    let Ok(whole) = Whole::of(host.site) else { return };
+    for (cluster, member) in whole.of_host(&host.spec.name) {
+        chain.add(cluster.kind.step("healthy"), member::health(cluster, member));
+    }
+}
+
 /// What nothing else waits for: the last steps of a host. What cannot be planned was told by [`wish`].
 pub(crate) fn finish(chain: &mut Chain<'_>) {
     if takes_part(&chain.host)

@@ -115,6 +115,34 @@ fn a_cluster_with_mistakes_is_not_begun() {
     assert!(code == 1 && err.contains("`--limit 'w:a'`"), "{code} {err}");
 }
 
+#[test]
+fn what_is_not_built_is_refused_where_it_is_switched_on() {
+    let folder = cluster_site();
+    std::fs::create_dir_all(folder.path().join("group_vars/all")).unwrap();
+    std::fs::create_dir_all(folder.path().join("group_vars/kube_node")).unwrap();
+    let cloud = "cloud_provider: external\nexternal_cloud_provider: hcloud\n";
+    std::fs::write(folder.path().join("group_vars/all/cloud.yml"), cloud).unwrap();
+    std::fs::write(folder.path().join("group_vars/kube_node/engine.yml"), "crun_enabled: true\n").unwrap();
+    let (code, _, err) = kubespray(folder.path(), &["cluster", "--simulate"]);
+    assert_eq!(code, 1, "{err}");
+    for expected in [
+        "`external_cloud_provider` is `hcloud`, and cloud controllers cannot be installed yet",
+        "group_vars/all/cloud.yml:2",
+        "set `external_cloud_provider: manual`",
+        // A switch of workers is theirs.
+        "`crun_enabled` is on, and crun cannot be installed yet",
+        "group_vars/kube_node/engine.yml:1",
+        "set `crun_enabled: false`",
+    ] {
+        assert!(err.contains(expected), "{expected}: {err}");
+    }
+    assert_eq!(err.matches("cloud controllers cannot").count(), 1, "{err}");
+    let manual =
+        ["cluster", "--simulate", "-e", "external_cloud_provider=manual", "-e", "crun_enabled=false"];
+    let (code, out, err) = kubespray(folder.path(), &[&["plan"], &manual[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+}
+
 /// The steps that a plan would do, by host.
 fn changes(folder: &Path, arguments: &[&str]) -> std::collections::BTreeMap<String, Vec<String>> {
     let (code, out, err) = kubespray(folder, &[arguments, &["--output", "json"]].concat());

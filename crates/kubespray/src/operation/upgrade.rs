@@ -9,7 +9,8 @@ use kubespray_planner::operations::{self, UpgradeOptions};
 
 use super::chosen;
 use super::intent::{Asking, Intent, Wished};
-use super::learn::{Answering, learn_all, refuse_cut_off, unplannable};
+use super::learn::{Answering, learn_all, refuse_cut_off};
+use super::refused::unplannable;
 use crate::arguments::operations::Upgrading;
 use crate::failure::{FOUND_ERRORS, Failure};
 
@@ -27,7 +28,7 @@ impl Intent for Upgrade<'_> {
         known.live.learn(&well);
         let how = UpgradeOptions { max_unavailable: self.0.max_unavailable.clone() };
         let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
-            .map_err(|refusals| unplannable(&refusals))?;
+            .map_err(|refusals| unplannable(&refusals, &known.variables))?;
         let wishes = chosen(wishes, site, options, None)?;
         refuse_cut_off(&wishes)?;
         Ok(Wished { known, wishes, about: None })

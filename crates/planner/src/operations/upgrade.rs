@@ -14,7 +14,7 @@ use super::upgrade_checks::refusals;
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, control_plane_order, engine, etcd,
-    join, kubelet, load_balancer, prefetch, resolvers, window,
+    join, kubelet, load_balancer, prefetch, resolvers, unbuilt, window,
 };
 
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
@@ -111,6 +111,8 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     let mut chain = Chain::new(host);
     let is_leader = host.spec.name == host.site.leader();
     let is_control_plane = host.spec.roles.control_plane;
+    unbuilt::refuse(&mut chain);
+    unbuilt::system_upgrade(&mut chain);
     begin(&mut chain);
     prefetch(&mut chain);
     openers.add(PREFETCHED, chain.last());

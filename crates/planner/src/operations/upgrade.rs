@@ -123,6 +123,7 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>, openers: &mut
     }
     chain.barrier(SNAPSHOT);
     etcd::wish(&mut chain);
+    etcd::trust(&mut chain);
     if host.spec.roles.etcd {
         openers.add(SETTLED, chain.last());
     }

@@ -143,6 +143,26 @@ fn what_is_not_built_is_refused_where_it_is_switched_on() {
     assert_eq!(code, 0, "{out}{err}");
 }
 
+#[test]
+fn a_clock_that_is_off_by_a_day_is_one_clear_error_before_anything_is_done() {
+    let folder = cluster_site();
+    let day_ahead = "before: {clock_skew: {w: 86400000}}\n";
+    std::fs::write(folder.path().join("clocks.yaml"), day_ahead).unwrap();
+    for words in [&["cluster"][..], &["plan", "cluster"], &["upgrade-cluster"]] {
+        let (code, out, err) = kubespray(folder.path(), &[words, &["--simulate=clocks.yaml"]].concat());
+        assert_eq!((code, err.matches("error").count()), (1, 1), "{words:?}: {out}{err}");
+        assert!(
+            out.is_empty() && err.contains("the clock of `w` is at least 86400 s ahead of that of `"),
+            "{err}"
+        );
+        assert!(err.contains("time servers"), "{err}");
+    }
+    // What certificates and etcd live with stops nobody.
+    std::fs::write(folder.path().join("clocks.yaml"), day_ahead.replace("86400000", "700")).unwrap();
+    let (code, out, err) = kubespray(folder.path(), &["plan", "cluster", "--simulate=clocks.yaml"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
 /// The steps that a plan would do, by host.
 fn changes(folder: &Path, arguments: &[&str]) -> std::collections::BTreeMap<String, Vec<String>> {
     let (code, out, err) = kubespray(folder, &[arguments, &["--output", "json"]].concat());

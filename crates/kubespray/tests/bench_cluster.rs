@@ -75,13 +75,23 @@ struct Done {
 }
 
 /// The steps that the end of a run waited for: from the last one back, each time to the step before it on its host, or,
-/// where its host was waiting, to the one of any host that ended last before it. Seconds of each step on that way, and
-/// of what lies between them.
+/// where its host was waiting, to the one of any host that ended last before it. A step that waits for others goes on
+/// with what of another host ended last meanwhile: sooner it could not be over. Seconds of each step on that way, and of
+/// what lies between them.
 fn longest_way(done: &[Done]) -> (Vec<(&Done, f64)>, f64) {
     let (mut way, mut between) = (Vec::new(), 0.0);
     let mut at = done.iter().max_by_key(|step| step.ended_ms);
     let mut until = at.map_or(0, |step| step.ended_ms);
     while let Some(step) = at {
+        let meanwhile = |other: &&Done| {
+            other.host != step.host && other.ended_ms <= until && other.ended_ms > step.began_ms
+        };
+        let awaited = done.iter().filter(meanwhile).max_by_key(|other| other.ended_ms);
+        if let Some(awaited) = awaited.filter(|_| step.part == "waiting") {
+            way.push((step, (until - awaited.ended_ms) as f64 / 1000.0));
+            (until, at) = (awaited.ended_ms, Some(awaited));
+            continue;
+        }
         let began = step.began_ms.min(until);
         way.push((step, (until.min(step.ended_ms) - began) as f64 / 1000.0));
         let before = || done.iter().filter(|other| other.ended_ms <= began && other.began_ms < began);

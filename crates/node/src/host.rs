@@ -82,9 +82,6 @@ pub trait Host {
     /// Adds bytes to the end of a file (made with mode 0600) and syncs it.
     fn append(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
 
-    /// Adds bytes to the end of a file (made with mode 0600), durable only with the next [`Host::append`] to it.
-    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
-
     /// Makes a file that must not exist yet, synced; `false` when it exists.
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError>;
 

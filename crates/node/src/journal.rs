@@ -6,8 +6,7 @@ use kubespray_resource::{Failure, RunId};
 use crate::Host;
 use crate::paths::{self, JOURNAL};
 
-/// Adds an entry. An intent is synced: it must stand there before its effect. An end need not be: it is synced with the
-/// next intent, and a step whose end was lost with the power is looked at again. `fresh` says whether nothing of this run was written by this helper before: a line
+/// Adds an entry, synced. `fresh` says whether nothing of this run was written by this helper before: a line
 /// that a crash tore is then ended, so that it spoils no later one.
 pub(crate) fn append(host: &dyn Host, run: &RunId, entry: &JournalEntry, fresh: bool) -> Result<(), Failure> {
     let path = paths::of_run(JOURNAL, run, "jsonl")?;
@@ -20,13 +19,7 @@ pub(crate) fn append(host: &dyn Host, run: &RunId, entry: &JournalEntry, fresh: 
     }
     line.push_str(&serde_json::to_string(entry).map_err(|error| Failure::of_host(error.to_string()))?);
     line.push('\n');
-    // Something must be there to be added to, torn or not.
-    if fresh || entry.ended.is_none() {
-        host.append(&path, line.as_bytes())?;
-    } else {
-        host.note(&path, line.as_bytes())?;
-    }
-    Ok(())
+    Ok(host.append(&path, line.as_bytes())?)
 }
 
 /// All whole entries of a run, in their order; torn lines are passed over.

@@ -117,16 +117,6 @@ impl Files {
         }
     }
 
-    /// Adds to a file, lost with the power until the next sync.
-    pub(crate) fn note(&mut self, path: &str, bytes: &[u8]) {
-        let path = self.place(path, false).into_owned();
-        self.edit(&path, |entry| {
-            if let Node::File(old) = &mut entry.node {
-                Rc::make_mut(old).extend_from_slice(bytes);
-            }
-        });
-    }
-
     pub(crate) fn all(&self) -> impl Iterator<Item = (&String, &Entry)> {
         self.entries.iter()
     }

@@ -426,15 +426,6 @@ impl Host for SimHost {
         Ok(())
     }
 
-    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError> {
-        let mut inner = self.write_effect(path)?;
-        if inner.files.get(path).is_none() {
-            put(&mut inner, path, Node::File(Rc::default()), Mode::PRIVATE);
-        }
-        inner.files.note(path, bytes);
-        Ok(())
-    }
-
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError> {
         if self.metadata(path)?.is_some() {
             return Ok(false);

@@ -186,15 +186,10 @@ pub(super) fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 pub(super) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let made = fs::symlink_metadata(path).is_err();
-    note(path, bytes)?.sync_all()?;
-    if made { sync_folder(path) } else { Ok(()) }
-}
-
-/// Adds to a file without syncing it.
-pub(super) fn note(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    Ok(file)
+    file.sync_all()?;
+    if made { sync_folder(path) } else { Ok(()) }
 }
 
 pub(super) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {

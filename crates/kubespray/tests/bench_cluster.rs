@@ -254,3 +254,23 @@ fn bench_a_first_install_and_a_run_without_changes() {
         println!("  {began:>6.1} s  {step:60}{seconds:>6.1}");
     }
 }
+
+#[test]
+fn a_wait_leads_to_what_it_waited_for() {
+    let done = |host: &str, name: &str, part, began_ms, ended_ms| Done {
+        host: host.into(),
+        name: name.into(),
+        part,
+        began_ms,
+        ended_ms,
+    };
+    let done = [
+        done("a", "init", "services", 500, 1500),
+        done("b", "join", "services", 2000, 8000),
+        done("a", "trust", "ours", 1500, 3000),
+        done("a", "ready", "waiting", 3000, 9000),
+    ];
+    let (way, between) = longest_way(&done);
+    let way: Vec<(&str, f64)> = way.iter().map(|(step, seconds)| (step.name.as_str(), *seconds)).collect();
+    assert_eq!((way, between), (vec![("ready", 1.0), ("join", 6.0), ("init", 1.0)], 1.0));
+}

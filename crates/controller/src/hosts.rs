@@ -15,6 +15,8 @@ const RECONNECT_FIRST_MS: u64 = 1_000;
 const RECONNECT_LONGEST_MS: u64 = 30_000;
 /// A host that never answered is most likely off or wrongly named.
 const NEVER_SEEN_MS: u64 = 60_000;
+/// A helper that hears nothing for so long ends by itself.
+const LOOSE_MS: u64 = 60_000;
 /// Servers with much memory take minutes to boot.
 const AWAY_MS: u64 = 15 * 60_000;
 
@@ -40,11 +42,12 @@ impl Run {
         }
         self.tell(EventKind::HostUp { host: name.clone() });
         self.dirty.insert(host);
-        if self.phase == Phase::Unlock {
-            self.unlock(host);
-            return;
+        match self.phase {
+            Phase::Settle => self.take_over(host),
+            Phase::Unlock => self.unlock(host),
+            _ => {}
         }
-        if self.winding_down {
+        if self.winding_down || self.phase >= Phase::Settle {
             return;
         }
         if self.table.hosts[host].lock == Lock::Wanted && self.phase > Phase::Lock {
@@ -72,8 +75,11 @@ impl Run {
             self.unlearned += usize::from(!row.must_learn);
             row.must_learn = true;
         }
+        if had_work {
+            row.loose_until = Some(now + LOOSE_MS);
+        }
         if matches!(row.lock, Lock::Asked | Lock::Taken | Lock::Storing | Lock::Stored)
-            && self.phase < Phase::Unlock
+            && self.phase < Phase::Settle
             && !self.winding_down
         {
             row.lock = Lock::Wanted;
@@ -82,7 +88,7 @@ impl Run {
         self.dirty.insert(host);
         let row = &mut self.table.hosts[host];
         let name = row.name.clone();
-        if self.phase == Phase::Unlock {
+        if self.phase >= Phase::Settle {
             self.unlock_later(host, transient);
             return;
         }
@@ -108,11 +114,12 @@ impl Run {
         self.tell(EventKind::HostDown { host: name, why: why.to_owned() });
     }
 
-    /// A host that may hold a lock went away: it is tried again for a while.
+    /// A host that may hold a lock, or where somebody may still work, went away: it is tried again for a while.
     fn unlock_later(&mut self, host: usize, transient: bool) {
         let (now, left) = (self.now, self.time_to_unlock());
         let row = &mut self.table.hosts[host];
-        let Some(left) = left.filter(|_| transient && row.may_hold && !self.superseded) else { return };
+        let is_wanted = row.may_hold || row.is_loose(now);
+        let Some(left) = left.filter(|_| transient && is_wanted && !self.superseded) else { return };
         let at = now + pause(row.tries).min(left);
         row.tries += 1;
         row.link = Link::Waiting(at);
@@ -133,7 +140,14 @@ impl Run {
         let Some(about) = row.asked.remove(&reply.id) else { return };
         self.dirty.insert(host);
         match (about, reply.body) {
-            (Asked::Step(step), Answer::Applied(_, result)) => self.ended(host, step, result),
+            (Asked::Step(step), Answer::Applied(_, result)) => {
+                if result.is_ok() {
+                    // Who begins a step has taken the host over.
+                    self.table.hosts[host].loose_until = None;
+                }
+                self.ended(host, step, result);
+            }
+            (Asked::TakeOver, Answer::Ok) => self.table.hosts[host].loose_until = None,
             (Asked::Step(step), Answer::Failed(failure)) => self.ended(host, step, Err(failure)),
             (Asked::Lock, Answer::Held(None)) => {
                 let row = &mut self.table.hosts[host];
@@ -160,7 +174,7 @@ impl Run {
                 let row = &mut self.table.hosts[host];
                 (row.lock, row.may_hold) = (Lock::None, false);
             }
-            (Asked::Other | Asked::Unlock, _) => {}
+            (Asked::Other | Asked::TakeOver | Asked::Unlock, _) => {}
             (Asked::Store, Answer::Failed(failure)) => {
                 self.table.hosts[host].lock = Lock::Lost;
                 self.fail_host(host, None, failure);

@@ -27,6 +27,8 @@ pub(crate) enum Phase {
     Learn,
     /// Doing steps.
     Work,
+    /// Making sure that no helper goes on by itself, before others may work.
+    Settle,
     /// Giving locks back.
     Unlock,
     /// Over.
@@ -201,6 +203,11 @@ impl Run {
     }
 
     fn stop(&mut self) {
+        if self.phase == Phase::Settle {
+            // Locks are not given back where somebody may still work.
+            self.finish();
+            return;
+        }
         if self.phase == Phase::Unlock {
             // Who asks again does not want to wait for locks either.
             self.unlock_until = self.now;
@@ -281,7 +288,8 @@ impl Run {
         let (winding, phase) = (self.winding_down, self.phase);
         let unlocks = phase == Phase::Unlock && self.now < self.unlock_until;
         let row = &mut self.table.hosts[host];
-        let is_busy = is_busy(row, winding || phase >= Phase::Unlock, unlocks);
+        let is_loose = phase == Phase::Settle && !self.superseded && row.is_loose(self.now);
+        let is_busy = is_loose || is_busy(row, winding || phase >= Phase::Settle, unlocks);
         if is_busy != row.busy {
             row.busy = is_busy;
             if is_busy { self.busy += 1 } else { self.busy -= 1 }
@@ -289,7 +297,7 @@ impl Run {
     }
 
     fn connect_more(&mut self) {
-        if self.winding_down && self.phase < Phase::Unlock {
+        if self.winding_down && self.phase < Phase::Settle {
             return;
         }
         while self.connecting < self.plan.policy.forks.max(1) {
@@ -305,7 +313,7 @@ impl Run {
     }
 
     fn advance_phase(&mut self) {
-        if self.winding_down && self.phase < Phase::Unlock {
+        if self.winding_down && self.phase < Phase::Settle {
             if self.busy == 0 {
                 self.wind_up(if self.stopping { Ending::Stopped } else { Ending::Failed });
             }
@@ -322,17 +330,50 @@ impl Run {
                 let is_done = self.table.hosts.iter().all(|row| row.finished >= row.chain.len());
                 self.wind_up(if is_done { Ending::Done } else { Ending::Failed });
             }
+            Phase::Settle if self.busy == 0 => self.unlock_all(),
             Phase::Unlock if self.busy == 0 => self.finish(),
             _ => {}
         }
     }
 
-    /// Nothing more is done: what is left is skipped, and locks are given back.
+    /// Nothing more is done: what is left is skipped. Hosts whose connection was lost with steps under way are taken
+    /// over, so that nothing goes on there when others may work; one that cannot be reached is waited for until its
+    /// helper has ended by itself.
     pub(crate) fn wind_up(&mut self, ending: Ending) {
         self.tell_who_is_away();
         self.is_kept |= self.phase > Phase::Store;
         self.ending = Some(ending);
         self.skip_all();
+        self.phase = Phase::Settle;
+        self.unlock_until = self.now + UNLOCK_MS;
+        self.to_connect.clear();
+        for host in 0..self.table.hosts.len() {
+            self.dirty.insert(host);
+            let now = self.now;
+            let row = &mut self.table.hosts[host];
+            if let Some(until) = row.loose_until.filter(|until| now < *until && !self.superseded) {
+                match row.link {
+                    Link::Up => self.take_over(host),
+                    Link::Connecting => {}
+                    Link::Off | Link::Queued | Link::Waiting(_) => {
+                        row.link = Link::Queued;
+                        self.to_connect.push_back(host);
+                    }
+                }
+                self.set_timer(until, host);
+            }
+        }
+    }
+
+    /// No helper of an older connection begins anything there any more.
+    pub(crate) fn take_over(&mut self, host: usize) {
+        if self.table.hosts[host].is_loose(self.now) {
+            self.send(host, Ask::TakeOver, Asked::TakeOver);
+        }
+    }
+
+    /// Gives all locks back.
+    fn unlock_all(&mut self) {
         self.phase = Phase::Unlock;
         self.unlock_until = self.now + UNLOCK_MS;
         self.to_connect.clear();

@@ -91,6 +91,7 @@ pub(crate) enum Asked {
     Store,
     Journal,
     Step(usize),
+    TakeOver,
     Unlock,
     Other,
 }
@@ -120,6 +121,8 @@ pub(crate) struct HostRow {
     /// The step that is held, and until when; somebody releases it where no time is set.
     pub(crate) held: Option<(usize, Option<u64>)>,
     pub(crate) boot_id: Option<String>,
+    /// Until when a helper may go on with steps that it was sent over a connection that is lost.
+    pub(crate) loose_until: Option<u64>,
     pub(crate) away_since: Option<u64>,
     /// What the last try to reach it gave, while it is away.
     pub(crate) away_why: String,
@@ -128,6 +131,13 @@ pub(crate) struct HostRow {
     pub(crate) failed: bool,
     pub(crate) busy: bool,
     pub(crate) recap: HostRecap,
+}
+
+impl HostRow {
+    /// Whether a helper may still go on by itself there.
+    pub(crate) fn is_loose(&self, now: u64) -> bool {
+        self.loose_until.is_some_and(|until| now < until)
+    }
 }
 
 pub(crate) struct Table {
@@ -187,6 +197,7 @@ impl Table {
             retry_at: None,
             held: None,
             boot_id: None,
+            loose_until: None,
             away_since: None,
             away_why: String::new(),
             tries: 0,

@@ -4,12 +4,14 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Instant;
 
 use kubespray_lab::{Lab, LabOptions, Supply};
-use support::site::Programs;
-use support::{Run, has, kubespray, left_out, sh, site};
+use support::site::{Programs, choose, serving};
+use support::workload::{self, Asking};
+use support::{Run, has, kubespray, left_out, sh};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 const ETCDCTL: &str = "/usr/local/bin/etcdctl.sh";
@@ -57,7 +59,8 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
     let folder = folder.path();
     // The server's settings lie beside the inventory.
     write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &[]);
-    let _server = site::served(&lab, &supply, folder);
+    let (_server, site) = serving(&lab, &[&supply], folder);
+    choose(&site, &supply, folder);
     let timed = |what: &str, arguments: &[&str]| -> Run {
         let began = Instant::now();
         let run = kubespray(folder, &lab, arguments);
@@ -65,6 +68,16 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
         run
     };
     has(&timed("a cluster of three", &["cluster", "--no-verify"]), 0, "done: 3 hosts changed");
+
+    // Who stays throughout is asked for the workload all the time.
+    let stays: Vec<Ipv4Addr> = lab.hosts().iter().skip(1).take(2).map(|host| host.address).collect();
+    workload::begin(&lab, "nodes1", &site.registry, &stays);
+    let reachable = |what: &str, asking: Asking| {
+        let (asked, failed) = asking.end();
+        eprintln!("{what}: {asked} requests, {} failed: {failed:#?}", failed.len());
+        assert!(asked > 0 && failed.is_empty(), "{what}: {failed:#?}");
+    };
+    let asking = Asking::begin(stays.clone());
 
     // A worker: it and the control plane that lets it in.
     write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &["nodes4"]);
@@ -93,7 +106,9 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
     assert_eq!(sh(&lab, "nodes1", "sha256sum < /etc/kubernetes/ssl/ca.crt"), authority, "it joined");
     assert_eq!(sh(&lab, "nodes2", &format!("{ETCDCTL} member list | grep -c started")), "3");
 
-    // A worker dies for good.
+    reachable("a worker more, the first control plane less and anew", asking);
+
+    // A worker dies for good, and with it, unannounced, what ran there.
     lab.kill("nodes4").unwrap();
     has(&kubespray(folder, &lab, &["remove-node", "nodes4", "--yes"]), 1, "remove-node nodes4 --dead");
     has(
@@ -102,6 +117,8 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
         "done: 1 host changed",
     );
     assert_eq!(ready(&lab, "nodes1"), ["nodes1", "nodes2", "nodes3"]);
+    workload::answers(&stays);
+    let asking = Asking::begin(stays);
 
     // What is left is what the inventory without it says.
     write(&lab, folder, &["nodes1", "nodes2", "nodes3"], &[]);
@@ -109,6 +126,7 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
     has(&kubespray(folder, &lab, &["cluster"]), 0, "done: 1 host changed");
     has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
     has(&kubespray(folder, &lab, &["verify"]), 0, "the cluster works: ");
+    reachable("without the dead one", asking);
 
     // What would cost the quorum is refused, and nothing is changed.
     lab.kill("nodes3").unwrap();

@@ -6,113 +6,16 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, sleep, spawn};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::net::Ipv4Addr;
+use std::time::Instant;
 
 use kubespray_lab::{Lab, LabOptions, Supply};
 use serde_json::Value as Json;
 use support::site::{Programs, choose, serving};
+use support::workload::{self, Asking};
 use support::{Run, has, kubespray, left_out, sh, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
-
-const NODE_PORT: u16 = 30080;
-
-/// Three pods of which two must stay, that go on serving while others learn that they end.
-fn workload(registry: &str) -> String {
-    format!(
-        "apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web, namespace: default}}
-spec:
-  replicas: 3
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 20
-      containers:
-      - name: web
-        image: {registry}/lab/network:1
-        command: [/bin/busybox, sh, -c]
-        args:
-        - 'trap \"/bin/busybox sleep 8; exit 0\" TERM; /bin/busybox mkdir -p /www; echo web > /www/index.html;
-          /bin/busybox httpd -f -p 8080 -h /www & while :; do /bin/busybox sleep 1; done'
-        ports: [{{containerPort: 8080}}]
-        readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {{name: web, namespace: default}}
-spec:
-  minAvailable: 2
-  selector: {{matchLabels: {{app: web}}}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web, namespace: default}}
-spec:
-  type: NodePort
-  selector: {{app: web}}
-  ports: [{{port: 80, targetPort: 8080, nodePort: {NODE_PORT}}}]
-"
-    )
-}
-
-/// Asks hosts in turn for the workload, twice a second, until it is asked for what failed.
-struct Asking {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<(usize, Vec<(u64, String)>)>,
-}
-
-fn ask(address: Ipv4Addr) -> Result<(), String> {
-    let to = SocketAddr::from((address, NODE_PORT));
-    let wrong = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).map_err(wrong)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2))).map_err(wrong)?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").map_err(wrong)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(wrong)?;
-    if answer.contains("200 OK") && answer.contains("web") {
-        Ok(())
-    } else {
-        Err(format!("answer {answer:?}"))
-    }
-}
-
-impl Asking {
-    fn begin(addresses: Vec<Ipv4Addr>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&stop);
-        let thread = spawn(move || {
-            let began = Instant::now();
-            let (mut asked, mut failed) = (0, Vec::new());
-            for address in addresses.iter().cycle() {
-                if is_over.load(Ordering::Relaxed) {
-                    break;
-                }
-                asked += 1;
-                let at = now_ms();
-                if let Err(why) = ask(*address) {
-                    failed.push((at, format!("{:?} after the start, {address}: {why}", began.elapsed())));
-                }
-                sleep(Duration::from_millis(500));
-            }
-            (asked, failed)
-        });
-        Self { stop, thread }
-    }
-
-    /// How many requests there were, and those that failed.
-    fn end(self) -> (usize, Vec<(u64, String)>) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
 
 /// Names and versions of all nodes that are ready and take pods.
 fn nodes(lab: &Lab, host: &str) -> Vec<String> {
@@ -150,10 +53,6 @@ fn proxies_replaced(run: &Run) -> (u64, u64) {
     (at("step_started", "kube-proxy/pods"), at("step_done", "kube-proxy/rolled-out-daemonset-kube-proxy"))
 }
 
-fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
-
 #[test]
 fn lab_a_cluster_is_raised_under_a_workload() {
     if left_out() {
@@ -172,14 +71,8 @@ fn lab_a_cluster_is_raised_under_a_workload() {
     has(&kubespray(folder, &lab, &["cluster"]), 0, "done: 3 hosts changed");
 
     let first = &lab.hosts()[0].name;
-    sh(&lab, first, &format!("cat > /root/web.yaml <<'END'\n{}END", workload(&site.registry)));
-    sh(&lab, first, &format!("{KUBECTL} apply --server-side -f /root/web.yaml"));
     let addresses: Vec<Ipv4Addr> = lab.hosts().iter().map(|host| host.address).collect();
-    let until = Instant::now() + Duration::from_mins(2);
-    while let Some(why) = addresses.iter().find_map(|address| ask(*address).err()) {
-        assert!(Instant::now() < until, "the workload does not answer: {why}");
-        sleep(Duration::from_secs(1));
-    }
+    workload::begin(&lab, first, &site.registry, &addresses);
 
     for supply in &supplies[1..] {
         choose(&site, supply, folder);

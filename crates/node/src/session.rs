@@ -117,6 +117,10 @@ impl Session {
                 }
                 Answer::Held(other)
             }
+            Ask::TakeOver => {
+                self.take_over(host)?;
+                Answer::Ok
+            }
             Ask::Unlock { run } => {
                 lock::give_back(host, &run)?;
                 Answer::Ok

@@ -100,6 +100,8 @@ pub enum Ask {
     },
     /// Take the lock, for as long as the run lasts. The holder may take it again.
     Lock(Holder),
+    /// Work here in place of helpers of older connections, which begin no other step.
+    TakeOver,
     /// Give the lock back. Not an error when it is not held.
     Unlock {
         /// The run that holds it.

@@ -56,6 +56,9 @@ impl World {
     pub(crate) fn connect(&mut self, operator: usize, name: &str) {
         let link = self.next_link;
         self.next_link += 1;
+        if let Some(operator) = self.operators.get_mut(operator) {
+            *operator.connections.entry(name.to_owned()).or_default() += 1;
+        }
         let Some(host) = self.index.get(name).copied() else {
             self.feed(
                 operator,

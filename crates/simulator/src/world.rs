@@ -55,6 +55,8 @@ pub(crate) struct Operator {
     is_at_work: bool,
     /// Its connections by host.
     pub(crate) links: BTreeMap<usize, u64>,
+    /// How often it connected, by host.
+    pub(crate) connections: BTreeMap<String, u64>,
     wake_ms: Option<u64>,
     acts: u64,
     dies_before_act: Option<u64>,
@@ -166,6 +168,11 @@ impl World {
         site.registry.credentials.insert(registry.to_owned(), credentials.to_owned());
     }
 
+    /// The cluster knows these nodes from now on, of whose kubelets it has not heard for long.
+    pub fn add_silent_nodes(&mut self, names: &[String]) {
+        self.site.borrow_mut().add_silent_nodes(names, self.now_us);
+    }
+
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         self.now_us / 1000
@@ -217,6 +224,7 @@ impl World {
             first,
             is_at_work: true,
             links: BTreeMap::new(),
+            connections: BTreeMap::new(),
             wake_ms: None,
             acts: 0,
             dies_before_act: None,
@@ -243,6 +251,11 @@ impl World {
     /// How many acts an operator's controller did so far.
     pub fn acts(&self, operator: usize) -> u64 {
         self.operators.get(operator).map_or(0, |operator| operator.acts)
+    }
+
+    /// How often an operator's controller connected so far, by host.
+    pub fn connections(&self, operator: usize) -> BTreeMap<String, u64> {
+        self.operators.get(operator).map(|operator| operator.connections.clone()).unwrap_or_default()
     }
 
     /// What became of an operator's run; nothing while it goes on, or where its controller died.

@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::format_push_string,
     unreachable_pub,
@@ -20,7 +21,7 @@ use kubespray_controller::Ending;
 use kubespray_planner::operations::Newcomers;
 use operations::*;
 
-/// One control plane with etcd, a worker.
+/// `FIVE` before two control planes came, one of them to the first place, and a worker.
 const SMALL: &str = "
 all:
   hosts: {a: , b: , c: , d: , e: }
@@ -28,16 +29,6 @@ all:
     kube_control_plane: {hosts: {b: }}
     kube_node: {hosts: {d: }}
     etcd: {hosts: {b: }}
-";
-
-/// The same with two control planes more, one of them first, and a worker more.
-const LARGE: &str = "
-all:
-  hosts: {a: , b: , c: , d: , e: }
-  children:
-    kube_control_plane: {hosts: {a: , b: , c: }}
-    kube_node: {hosts: {d: , e: }}
-    etcd: {hosts: {a: , b: , c: }}
 ";
 
 /// `FIVE` without its first control plane and its last worker.
@@ -58,7 +49,7 @@ const KNOWN: &str =
 fn grown() -> Case {
     let case = Case::new(
         Some(&Operation::new(SMALL, "custom_cni", "")),
-        Operation::new(LARGE, "custom_cni", "").asked(Intent::Scale { without: SMALL }),
+        Operation::new(FIVE, "custom_cni", "").asked(Intent::Scale { without: SMALL }),
     );
     let touched: BTreeSet<&str> = case.plan.changes().map(|planned| planned.step.host.as_str()).collect();
     assert_eq!(touched.into_iter().collect::<Vec<_>>(), NAMES);
@@ -79,35 +70,35 @@ fn shrunk(dead: &[&'static str]) -> Case {
 
 #[test]
 fn the_controller_is_killed_while_a_cluster_grows() {
-    kill_by_seeds(&grown());
+    grown().kills(8, drop);
 }
 
 #[test]
 fn helpers_are_killed_while_a_cluster_grows() {
     let case = grown();
-    seeds(4).for_each(|seed| case.kill_helper(seed));
+    each_seed(4, |seed| drop(case.kill_helper(seed)));
 }
 
 #[test]
 fn a_cluster_grows_whatever_happens() {
     let case = grown();
-    seeds(4).for_each(|seed| case.disturb(seed));
+    each_seed(4, |seed| drop(case.disturb(seed)));
 }
 
 #[test]
 fn the_controller_is_killed_while_hosts_leave() {
-    kill_by_seeds(&shrunk(&[]));
+    shrunk(&[]).kills(8, drop);
 }
 
 #[test]
 fn hosts_leave_whatever_happens() {
     let case = shrunk(&[]);
-    seeds(4).for_each(|seed| case.disturb(seed));
+    each_seed(4, |seed| drop(case.disturb(seed)));
 }
 
 #[test]
 fn the_controller_is_killed_while_dead_hosts_are_forgotten() {
-    kill_by_seeds(&shrunk(&["a", "e"]));
+    shrunk(&["a", "e"]).kills(8, drop);
 }
 
 #[test]
@@ -142,11 +133,21 @@ fn who_is_left_works_without_those_that_left() {
 fn who_is_new_is_told_by_those_that_know_the_cluster() {
     let first = Operation::new(SMALL, "custom_cni", "");
     let mut world = made(&first);
-    let new = Operation::new(LARGE, "custom_cni", "").newcomers(&mut world);
+    let new = Operation::new(FIVE, "custom_cni", "").newcomers(&mut world);
     let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
     let Newcomers { control_planes, members, workers } = new;
     assert_eq!(
         (names(&control_planes), names(&members), names(&workers)),
         ("a c".into(), "a c".into(), "e".into())
     );
+}
+
+#[test]
+fn two_operators_who_let_hosts_in_do_not_meet() {
+    grown().two_operators();
+}
+
+#[test]
+fn two_operators_who_let_hosts_go_do_not_meet() {
+    shrunk(&[]).two_operators();
 }

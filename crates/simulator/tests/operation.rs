@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::format_push_string,
     unreachable_pub,
@@ -16,7 +17,7 @@ mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_controller::{Ending, Options, Report};
+use kubespray_controller::{Ending, Options};
 use kubespray_planner::{Wishes, plan};
 use kubespray_resource::{Check, Command, Disruption, Drain, NodeState, Probe, Resource, Secrets, Step};
 use kubespray_simulator::{Fault, World};
@@ -74,38 +75,30 @@ fn changed() -> Case {
 
 #[test]
 fn the_controller_is_killed_while_a_cluster_is_made() {
-    kill_by_seeds(&fresh());
+    fresh().kills(8, drop);
 }
 
 #[test]
 fn the_controller_is_killed_while_a_cluster_is_changed() {
-    kill_by_seeds(&changed());
+    changed().kills(8, drop);
 }
 
 #[test]
 fn helpers_are_killed_while_a_cluster_is_made() {
     let case = fresh();
-    seeds(8).for_each(|seed| case.kill_helper(seed));
+    each_seed(8, |seed| drop(case.kill_helper(seed)));
 }
 
 #[test]
 fn a_cluster_is_made_whatever_happens() {
     let case = fresh();
-    seeds(8).for_each(|seed| case.disturb(seed));
+    each_seed(8, |seed| drop(case.disturb(seed)));
 }
 
 #[test]
 fn a_cluster_is_changed_whatever_happens() {
     let case = changed();
-    seeds(8).for_each(|seed| case.disturb(seed));
-}
-
-/// Runs some steps of nobody's, without any turns.
-fn run_wishes(world: &mut World, name: &str, steps: Vec<Step>) -> Report {
-    let wishes = Wishes { lock_hosts: vec!["a".into()], steps, ..Wishes::default() };
-    let seen = world.observe(&wishes, &Secrets::default());
-    let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
-    world.run(plan, name, &Secrets::default(), Options::default()).unwrap().0.unwrap()
+    each_seed(8, |seed| drop(case.disturb(seed)));
 }
 
 fn command(host: &str, argv: &[&str]) -> Step {
@@ -140,7 +133,7 @@ fn who_stops_what_the_cluster_cannot_spare_is_seen() {
         (&begin_anew, &["a", "b"], &["control-planes"]),
     ] {
         let mut world = before.copy(1);
-        let report = run_wishes(&mut world, "bad", hosts.iter().map(|host| command(host, argv)).collect());
+        let report = run_steps(&mut world, "bad", hosts.iter().map(|host| command(host, argv)).collect());
         assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
         assert_eq!(rules(&world), expected, "{argv:?} {hosts:?}");
     }
@@ -162,7 +155,7 @@ fn a_run_without_an_end_is_seen() {
 
 #[test]
 fn a_cluster_grows_even_by_a_host_that_is_placed_first() {
-    const ONE: &str = "
+    const FIRST: &str = "
 all:
   hosts: {a: , b: , c: }
   children:
@@ -178,7 +171,7 @@ all:
     kube_node: {hosts: {a: , b: , c: }}
     etcd: {hosts: {c: , b: , a: }}
 ";
-    let mut world = made(&Operation::new(ONE, "custom_cni", ""));
+    let mut world = made(&Operation::new(FIRST, "custom_cni", ""));
     let authority = |world: &World, host: &str| world.host(host).unwrap().text("/etc/kubernetes/ssl/ca.crt");
     let before = authority(&world, "a");
     let operation = Operation::new(THREE, "custom_cni", "");
@@ -266,7 +259,7 @@ fn a_node_is_drained_and_given_back() {
         ..NodeState::default()
     };
     for (name, resource) in [("drain", Resource::from(drain)), ("open", open.into())] {
-        let report = run_wishes(&mut world, name, vec![Step::new("a", "test", "test", name, resource)]);
+        let report = run_steps(&mut world, name, vec![Step::new("a", "test", "test", name, resource)]);
         assert_eq!(
             (report.ending, report.recap[0].changed),
             (Ending::Done, 1),
@@ -342,4 +335,9 @@ fn a_changed_variable_changes_what_it_must() {
         let more: Vec<String> = of("a").into_iter().filter(|step| !all.contains(step)).collect();
         assert_eq!(more.join(" "), of_leader, "{vars}");
     }
+}
+
+#[test]
+fn two_operators_who_change_a_cluster_do_not_meet() {
+    changed().two_operators();
 }

@@ -1,27 +1,23 @@
 //! `reset` over imagined hosts: what is left of a cluster, whole or half-made, and whatever dies on the way.
 //!
-//! `KUBESPRAY_SEEDS=100` tries more, `KUBESPRAY_SEED=17` one alone.
+//! `KUBESPRAY_SEEDS=100` tries more, `KUBESPRAY_SEED=17` one alone, `KUBESPRAY_EVERY_ACT=1` kills at every act.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::format_push_string,
     unreachable_pub,
     reason = "a test that cannot go on fails"
 )]
 
-#[allow(dead_code, reason = "tests of the planner need the rest")]
-#[path = "../../planner/tests/support/mod.rs"]
-mod support;
+#[allow(dead_code, reason = "other tests need the rest")]
+#[path = "common/operations.rs"]
+mod operations;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use kubespray_controller::{Ending, Options, Report};
-use kubespray_planner::components::{Live, Site, engine_secrets, probes};
-use kubespray_planner::{Wishes, lint, operations, plan};
-use kubespray_resource::{Authority, CertificateRequest, KeyAlgorithm, Plan, Resource, Secrets};
-use kubespray_simulator::{Fault, Random, World};
-use support::spec;
+use operations::*;
 
 /// Two hosts that are everything, one that is only a member of etcd, a worker.
 const FOUR: &str = "
@@ -32,214 +28,77 @@ all:
     kube_node: {hosts: {a: , b: , d: }}
     etcd: {hosts: {a: , b: , c: }}
 ";
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-const VARS: &str = "kube_network_plugin: none\nadditional_sysctl: [{name: vm.swappiness, value: 5}]\n";
+const SYSCTL: &str = "additional_sysctl: [{name: vm.swappiness, value: 5}]\n";
 
-#[derive(Clone, Copy, PartialEq)]
-enum Do {
-    Cluster,
-    Reset,
+fn cluster() -> Operation {
+    Operation::new(FOUR, "none", SYSCTL)
 }
 
-fn wanted(world: &mut World, what: Do) -> (Wishes, Secrets) {
-    let facts = world.facts();
-    let spec = spec(FOUR, VARS, &facts);
-    let asked = spec.hosts.iter().map(|host| (host.name.clone(), probes(host))).collect();
-    let live = Live::of(&spec, &world.states(asked));
-    let site = Site { spec: &spec, facts: &facts, live: &live };
-    let mut secrets = engine_secrets(&spec);
-    let mut wishes = if what == Do::Reset {
-        let all = NAMES.map(str::to_owned).into();
-        operations::reset(&site, &all, &BTreeSet::new()).unwrap().wishes
-    } else {
-        secrets.insert("generated/kubeadm_token", "abcdef.0123456789abcdef");
-        secrets.insert("generated/kubeadm_certificate_key", "0123456789abcdef".repeat(4));
-        operations::cluster(&site, &BTreeMap::new()).unwrap()
-    };
-    world.imagine_downloads(&mut wishes);
-    for step in &mut wishes.steps {
-        match &mut step.resource {
-            Resource::Authority(Authority { key, .. })
-            | Resource::CertificateRequest(CertificateRequest { key, .. }) => {
-                key.algorithm = KeyAlgorithm::EcdsaP256;
-            }
-            Resource::Certificate(certificate) => certificate.key.algorithm = KeyAlgorithm::EcdsaP256,
-            _ => {}
-        }
-    }
-    (wishes, secrets)
-}
-
-fn planned(world: &mut World, what: Do) -> (Plan, Secrets) {
-    let (wishes, secrets) = wanted(world, what);
-    let seen = world.observe(&wishes, &secrets);
-    let plan = plan(wishes, &seen, &secrets).unwrap();
-    assert_eq!(lint(&plan, &secrets), []);
-    (plan, secrets)
-}
-
-fn run(world: &mut World, what: Do, name: &str) -> Report {
-    let (plan, secrets) = planned(world, what);
-    world.run(plan, name, &secrets, Options::default()).unwrap().0.unwrap()
-}
-
-fn left(world: &mut World) -> Vec<String> {
-    planned(world, Do::Reset).0.changes().map(|planned| planned.step.id.to_string()).collect()
-}
-
-/// Everything on hosts, running or not, but for the kernel's modules: a loaded one stays until the next boot.
-fn portrait(world: &World) -> BTreeSet<String> {
-    let all = world.hosts().flat_map(|(name, host)| {
-        host.portrait().into_iter().map(move |(what, how)| format!("{name}: {what}: {how}"))
-    });
-    const NOT: [&str; 2] = ["/proc/modules", "/proc/sys/net/bridge"];
-    all.filter(|line| !NOT.iter().any(|not| line.contains(not))).collect()
-}
-
-fn differences(world: &World, end: &BTreeSet<String>) -> Vec<String> {
-    portrait(world).symmetric_difference(end).cloned().collect()
-}
-
-/// A cluster, what was there before it, and the run that takes it away.
-struct Case {
-    before: BTreeSet<String>,
-    cluster: World,
-    plan: Plan,
-    secrets: Secrets,
-}
-
-impl Case {
-    fn new() -> Self {
-        let mut world = World::new(NAMES, 3);
-        let before = portrait(&world);
-        let report = run(&mut world, Do::Cluster, "cluster");
-        assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
-        world.go_for(30_000);
-        let (plan, secrets) = planned(&mut world, Do::Reset);
-        Self { before, cluster: world, plan, secrets }
-    }
-
-    fn begin(&self, world: &mut World) -> usize {
-        let holder = world.holder("r", "reset");
-        world.begin(self.plan.clone(), holder, &self.secrets, Options::default()).unwrap()
-    }
-
-    /// Whatever run was left is taken up with nothing but the hosts; then nothing is left of the cluster.
-    fn settles(&self, world: &mut World, what: &str) {
-        for _ in 0..4 {
-            if world.lock_holders().is_empty() {
-                break;
-            }
-            let Some(record) = world.record(None) else {
-                world.break_locks();
-                break;
-            };
-            let options = Options { resume: true };
-            let operator = world.begin(record.plan, record.holder, &self.secrets, options).unwrap();
-            world.go();
-            let report = world.report(operator).unwrap();
-            assert_eq!(report.ending, Ending::Done, "{what}: {:#?}", report.failures);
-        }
-        if !left(world).is_empty() {
-            let report = run(world, Do::Reset, "again");
-            assert_eq!(report.ending, Ending::Done, "{what}: {:#?}", report.failures);
-        }
-        assert_eq!(left(world), Vec::<String>::new(), "{what}");
-        assert_eq!(differences(world, &self.before), Vec::<String>::new(), "{what}");
-        assert_eq!(world.violations(), [], "{what}");
-    }
+/// The run that takes a cluster away, and what was there before the cluster.
+fn case() -> (Case, BTreeSet<String>) {
+    let mut world = cluster().world(3);
+    let before = portrait(&world);
+    cluster().succeed(&mut world, "cluster");
+    let case = Case::of(world, cluster().asked(Intent::Reset));
+    (case, before)
 }
 
 #[test]
 fn hosts_are_what_they_were_and_can_be_a_cluster_again() {
-    let case = Case::new();
-    let mut world = case.cluster.copy(3);
-    let operator = case.begin(&mut world);
-    world.go();
-    let report = world.report(operator).unwrap();
-    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
-    case.settles(&mut world, "whole");
-    let report = run(&mut world, Do::Cluster, "second");
-    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
-    world.go_for(30_000);
-    let report = run(&mut world, Do::Reset, "second-reset");
-    assert_eq!(report.ending, Ending::Done, "{:#?}", report.failures);
-    case.settles(&mut world, "twice");
+    let (case, before) = case();
+    let mut world = case.after();
+    for (name, host) in world.hosts() {
+        assert_eq!(host.text("/proc/self/mounts").unwrap().lines().count(), 1, "{name}");
+    }
+    assert_eq!(differences(&world, &before), Vec::<String>::new());
+    assert_eq!(case.operation.left(&mut world), Vec::<String>::new());
+    cluster().succeed(&mut world, "second");
+    case.operation.succeed(&mut world, "second-reset");
+    assert_eq!(differences(&world, &before), Vec::<String>::new(), "twice");
 }
 
 /// The run that makes a cluster is killed at some of its acts, and the half of a cluster is taken away.
 #[test]
 fn a_half_made_cluster_goes_like_a_whole_one() {
-    let case = Case::new();
-    for act in (5..800).step_by(53) {
-        let mut world = World::new(NAMES, 3);
-        let (plan, secrets) = planned(&mut world, Do::Cluster);
-        let holder = world.holder("r", "cluster");
-        let operator = world.begin(plan, holder, &secrets, Options::default()).unwrap();
+    let (case, _) = case();
+    let made = Case::new(None, cluster());
+    for act in (5..made.acts).step_by(53) {
+        let mut world = made.world(3);
+        let operator = made.begin(&mut world);
         world.kill_before_act(operator, act);
         world.go();
         world.break_locks();
-        case.settles(&mut world, &format!("killed before act {act}"));
+        case.settle(&mut world, &format!("killed before act {act}"));
     }
 }
 
 #[test]
-fn the_controller_is_killed_before_each_act() {
-    let case = Case::new();
-    let mut act = 1;
-    loop {
-        let mut world = case.cluster.copy(3);
-        let operator = case.begin(&mut world);
-        world.kill_before_act(operator, act);
-        world.go();
-        if world.report(operator).is_some() {
-            break;
-        }
-        case.settles(&mut world, &format!("act {act}"));
-        act += 7;
-    }
-    assert!(act > 200, "{act}");
-}
-
-fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    match number("KUBESPRAY_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("KUBESPRAY_SEEDS").unwrap_or(24)).collect(),
-    }
+fn the_controller_is_killed_while_a_cluster_is_taken_away() {
+    case().0.kills(24, drop);
 }
 
 #[test]
-fn helpers_die_and_the_power_goes() {
-    let case = Case::new();
-    let mut world = case.cluster.copy(3);
-    let were: Vec<u64> = world.hosts().map(|(_, host)| host.effects()).collect();
-    case.begin(&mut world);
-    world.go();
-    let effects: Vec<u64> = world.hosts().zip(were).map(|((_, host), was)| host.effects() - was).collect();
-    assert!(effects.iter().all(|count| *count > 40), "{effects:?}");
-    for seed in seeds() {
-        let mut random = Random::new(seed, "reset");
-        let at = random.below(NAMES.len() as u64) as usize;
-        let (host, before_effect) = (NAMES[at].to_owned(), 1 + random.below(effects[at]));
-        let what = format!("seed {seed}: effect {before_effect} of {host}");
-        let mut world = case.cluster.copy(seed);
-        world.befall(if random.below(2) == 0 {
-            Fault::KillHelper { host, before_effect }
-        } else {
-            Fault::PowerLoss { host, before_effect, off_ms: 40_000 }
-        });
-        case.begin(&mut world);
-        world.go();
-        case.settles(&mut world, &what);
-    }
+fn helpers_are_killed_while_a_cluster_is_taken_away() {
+    let (case, _) = case();
+    each_seed(12, |seed| drop(case.kill_helper(seed)));
+}
+
+#[test]
+fn a_cluster_is_taken_away_whatever_happens() {
+    let (case, _) = case();
+    each_seed(12, |seed| drop(case.disturb(seed)));
+}
+
+#[test]
+fn two_operators_who_take_a_cluster_away_do_not_meet() {
+    case().0.two_operators();
 }
 
 /// A record of what was there is no place for what somebody keeps to himself.
 #[test]
 fn nothing_secret_is_remembered() {
-    let case = Case::new();
-    for (name, host) in case.cluster.hosts() {
+    let (case, _) = case();
+    for (name, host) in case.before.hosts() {
         let kept = host.kept_by_helpers();
         let record = kept.iter().find(|(path, _)| path.ends_with("/before.jsonl"));
         let (_, text) = record.unwrap_or_else(|| panic!("`{name}` remembers nothing"));

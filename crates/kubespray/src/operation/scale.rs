@@ -89,3 +89,7 @@ fn refuse_without_cluster(known: &Known) -> Result<(), Failure> {
     };
     Err(problem.into())
 }
+
+#[cfg(test)]
+#[path = "scale_tests.rs"]
+mod tests;

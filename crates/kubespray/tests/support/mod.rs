@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "not every file of tests uses all of it")]
 
 pub mod site;
+pub mod workload;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

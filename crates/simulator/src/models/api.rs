@@ -172,11 +172,11 @@ impl Store {
             .map(|(_, kind, plural, inside)| ((*kind).to_owned(), (*plural).to_owned(), *inside))
             .collect();
         for definition in self.of_kind("CustomResourceDefinition") {
-            let group = words(&definition, "/spec/group");
+            let group = words(definition, "/spec/group");
             let versions =
                 definition.pointer("/spec/versions").and_then(Value::as_array).cloned().unwrap_or_default();
             if versions.iter().any(|version| format!("{group}/{}", words(version, "/name")) == api_version) {
-                let get = |pointer| words(&definition, pointer).to_owned();
+                let get = |pointer| words(definition, pointer).to_owned();
                 out.push((
                     get("/spec/names/kind"),
                     get("/spec/names/plural"),
@@ -340,7 +340,7 @@ impl Store {
             return Err("no Eviction of this pod".into());
         }
         let Some(pod) = self.objects.get(key).cloned() else { return Ok(missing("Pod", &key.3)) };
-        let of = |budget: &&Value, pod: &Value| {
+        let of = |budget: &Value, pod: &Value| {
             let wanted = budget.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
             let has = |(label, value): (&String, &Value)| {
                 pod.pointer("/metadata/labels").and_then(|labels| labels.get(label)) == Some(value)
@@ -348,10 +348,9 @@ impl Store {
             words(budget, "/metadata/namespace") == key.2
                 && wanted.is_some_and(|wanted| wanted.iter().all(has))
         };
-        let budgets = self.of_kind("PodDisruptionBudget");
-        if let Some(budget) = budgets.iter().find(|budget| of(budget, &pod)) {
-            let pods = self.of_kind("Pod");
-            let own: Vec<&Value> = pods.iter().filter(|pod| of(&budget, pod)).collect();
+        let found = self.of_kind("PodDisruptionBudget").find(|budget| of(budget, &pod));
+        if let Some(budget) = found {
+            let own: Vec<&Value> = self.of_kind("Pod").filter(|pod| of(budget, pod)).collect();
             let is_well = |pod: &&&Value| {
                 words(pod, "/status/conditions/0/status") == "True"
                     && !self.ending_us.contains_key(&key_of(pod))

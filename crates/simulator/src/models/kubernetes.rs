@@ -203,15 +203,11 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
     }
     let found = at(host, target).ok_or_else(|| "no route to host".to_owned())?;
     let now = now_us(&host.inner.borrow());
-    let (is_plane, is_proxy) = {
-        let inner = found.borrow();
-        (runs_control_plane(&inner, now), runs_proxy(&inner))
-    };
-    if is_plane {
-        let plane = found.borrow().clone();
-        return of_control_plane(host, &plane);
+    let own = plane(&found.borrow(), now);
+    if let Some(plane) = own {
+        return of_control_plane(host, plane?);
     }
-    if !is_proxy {
+    if !runs_proxy(&found.borrow()) {
         return Err(refused());
     }
     let settings: Vec<String> =
@@ -223,9 +219,8 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
     });
     let mut why = refused();
     for upstream in upstreams.filter(|name| !name.starts_with("127.") && !name.contains('*')) {
-        let plane = at(host, &upstream).map(|found| found.borrow().clone());
-        match plane.filter(|plane| runs_control_plane(plane, now)).map(|plane| of_control_plane(host, &plane))
-        {
+        let found = at(host, &upstream).and_then(|found| plane(&found.borrow(), now));
+        match found.map(|plane| of_control_plane(host, plane?)) {
             Some(Ok(server)) => return Ok(server),
             Some(Err(error)) => why = error,
             None => {}
@@ -234,19 +229,36 @@ pub(super) fn server(host: &SimHost, target: &str, port: u16) -> Result<Server, 
     Err(why)
 }
 
-/// An API server needs a quorum of the etcd that its manifest names.
-fn of_control_plane(host: &SimHost, plane: &Inner) -> Result<Server, String> {
-    let manifest = text(plane, API_MANIFEST).unwrap_or_default();
+/// What an API server runs with.
+struct Plane {
+    /// Of etcd, with commas.
+    urls: String,
+    /// Of its clients.
+    authority: String,
+    from: Viewer,
+}
+
+/// The API server of a host, or why it ends at once; nothing where there is none.
+fn plane(inner: &Inner, now: u64) -> Option<Result<Plane, String>> {
+    if !runs_control_plane(inner, now) {
+        return None;
+    }
+    let manifest = text(inner, API_MANIFEST).unwrap_or_default();
     let urls = find(&manifest, "--etcd-servers").unwrap_or_default();
-    let authority = find(&manifest, "--client-ca-file").and_then(|path| text(plane, &path));
-    let authority = authority.ok_or("the API server has no authority")?;
+    let authority = find(&manifest, "--client-ca-file").and_then(|path| text(inner, &path));
     for flag in ["--etcd-cafile", "--etcd-certfile", "--etcd-keyfile", "--tls-cert-file"] {
-        if let Some(path) = find(&manifest, flag).filter(|path| text(plane, path).is_none()) {
-            return Err(format!("the API server exits: open {path}: no such file or directory"));
+        if let Some(path) = find(&manifest, flag).filter(|path| text(inner, path).is_none()) {
+            return Some(Err(format!("the API server exits: open {path}: no such file or directory")));
         }
     }
+    let plane = authority.map(|authority| Plane { urls, authority, from: Viewer::of(inner) });
+    Some(plane.ok_or_else(|| "the API server has no authority".to_owned()))
+}
+
+/// An API server needs a quorum of the etcd that its manifest names.
+fn of_control_plane(host: &SimHost, plane: Plane) -> Result<Server, String> {
+    let Plane { urls, authority, mut from } = plane;
     // It looks from where it is, at the time of who asks.
-    let mut from = Viewer::of(plane);
     from.now = Viewer::of(&host.inner.borrow()).now;
     let mut site = host.site.borrow_mut();
     let all = running(&mut site);
@@ -266,26 +278,27 @@ pub(super) fn kubelets(host: &SimHost, cluster: u64) -> Vec<Kubelet> {
     let now = Viewer::of(&host.inner.borrow()).now;
     let mut out = Vec::new();
     for other in hosts {
-        let inner = other.borrow().clone();
-        let Some(kubeconfig) = text(&inner, "/etc/kubernetes/kubelet.conf") else { continue };
+        let (mut kubelet, url) = {
+            let inner = other.borrow();
+            let Some(kubeconfig) = text(&inner, "/etc/kubernetes/kubelet.conf") else { continue };
+            let kubelet = Kubelet {
+                node: node_name(&inner),
+                version: kubelet_version(&inner),
+                taints: register_taints(&inner),
+                has_network: inner.files.below(NETWORKS).iter().any(|path| path.contains(".conf")),
+                address: address(&inner).to_string(),
+                is_control_plane: inner.files.get(API_MANIFEST).is_some(),
+                is_there: false,
+            };
+            let is_on = inner.off_until_us <= now && !inner.is_cut && runs_kubelet(&inner);
+            (kubelet, is_on.then(|| find(&kubeconfig, "server").unwrap_or_default()))
+        };
         // It asks from its own host, at this moment.
         let asks = SimHost { inner: other, site: std::rc::Rc::clone(&host.site) };
-        let url = find(&kubeconfig, "server").unwrap_or_default();
-        let is_on = inner.off_until_us <= now && !inner.is_cut && runs_kubelet(&inner);
-        let found = is_on.then(|| split(&url)).flatten();
-        let is_there = found.is_some_and(|(_, name, port, _)| {
-            server(&asks, &name, port).is_ok_and(|server| server.cluster == cluster)
-        });
-        let version = kubelet_version(&inner);
-        out.push(Kubelet {
-            node: node_name(&inner),
-            version,
-            taints: register_taints(&inner),
-            has_network: inner.files.below(NETWORKS).iter().any(|path| path.contains(".conf")),
-            address: address(&inner).to_string(),
-            is_control_plane: inner.files.get(API_MANIFEST).is_some(),
-            is_there,
-        });
+        if let Some((_, name, port, _)) = url.as_deref().and_then(split) {
+            kubelet.is_there = server(&asks, &name, port).is_ok_and(|server| server.cluster == cluster);
+        }
+        out.push(kubelet);
     }
     out
 }

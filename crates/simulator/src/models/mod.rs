@@ -63,6 +63,13 @@ impl Site {
         other.mirror.clone_from(&self.mirror);
     }
 
+    /// Clusters know these nodes from now on, of whose kubelets they have not heard for long.
+    pub(crate) fn add_silent_nodes(&mut self, names: &[String], now_us: u64) {
+        for cluster in self.clusters.values_mut() {
+            names.iter().for_each(|name| pods::silent_node(&mut cluster.store, name, now_us));
+        }
+    }
+
     /// Whether anything here waits for other hosts.
     pub(crate) fn is_used(&self) -> bool {
         !self.clusters.is_empty()

@@ -1,5 +1,7 @@
 //! What controllers and kubelets do by themselves as time passes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::store::{Key, Store, key_of, set, words};
@@ -31,10 +33,31 @@ pub(super) fn pass(store: &mut Store, kubelets: &[Kubelet], now: u64) {
         node(store, kubelet, now);
     }
     for kind in ["DaemonSet", "Deployment", "StatefulSet"] {
-        for workload in store.of_kind(kind) {
+        let workloads: Vec<Value> = store.of_kind(kind).cloned().collect();
+        for workload in workloads {
             pods_of(store, kind, workload, now);
         }
     }
+}
+
+/// A node whose kubelet has not been heard of for long.
+pub(super) fn silent_node(store: &mut Store, name: &str, now: u64) {
+    let mut node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {}});
+    set(&mut node, &["status"], status_of(false, false, "", ""));
+    store.save(node, now);
+}
+
+fn status_of(is_there: bool, has_network: bool, address: &str, version: &str) -> Value {
+    let (ready, reason, message) = match (is_there, has_network) {
+        (true, true) => ("True", "KubeletReady", "kubelet is posting ready status"),
+        (true, false) => ("False", "KubeletNotReady", "cni plugin not initialized"),
+        (false, _) => ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),
+    };
+    json!({
+        "conditions": [{"type": "Ready", "status": ready, "reason": reason, "message": message}],
+        "addresses": [{"type": "InternalIP", "address": address}],
+        "nodeInfo": {"kubeletVersion": version},
+    })
 }
 
 fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
@@ -54,16 +77,7 @@ fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
         json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": kubelet.node, "labels": labels}, "spec": spec})
     });
     let has_network = kubelet.has_network || brings_network(store, &kubelet.node);
-    let (ready, reason, message) = match (kubelet.is_there, has_network) {
-        (true, true) => ("True", "KubeletReady", "kubelet is posting ready status"),
-        (true, false) => ("False", "KubeletNotReady", "cni plugin not initialized"),
-        (false, _) => ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),
-    };
-    let status = json!({
-        "conditions": [{"type": "Ready", "status": ready, "reason": reason, "message": message}],
-        "addresses": [{"type": "InternalIP", "address": kubelet.address}],
-        "nodeInfo": {"kubeletVersion": kubelet.version},
-    });
+    let status = status_of(kubelet.is_there, has_network, &kubelet.address, &kubelet.version);
     set(&mut next, &["status"], status);
     if before.as_ref() != Some(&next) {
         store.save(next, now);
@@ -77,7 +91,7 @@ pub(super) fn is_ready(node: &Value) -> bool {
 /// Whether a pod that runs on a node puts a network there.
 fn brings_network(store: &Store, node: &str) -> bool {
     let is_network = |volume: &Value| words(volume, "/hostPath/path") == "/etc/cni/net.d";
-    store.of_kind("Pod").iter().any(|pod| {
+    store.of_kind("Pod").any(|pod| {
         let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
         words(pod, "/spec/nodeName") == node
             && words(pod, "/status/conditions/0/status") == "True"
@@ -99,7 +113,7 @@ fn is_tolerated(taint: &Value, pod: &Value) -> bool {
 
 /// Nodes that take the pods of a template now.
 fn nodes(store: &Store, is_daemon: bool, template: &Value) -> Vec<String> {
-    let takes = |node: &&Value| {
+    let takes = |node: &&Value| -> bool {
         let is_open = node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true);
         let taints = node.pointer("/spec/taints").and_then(Value::as_array);
         let mut taints = taints.into_iter().flatten();
@@ -112,7 +126,7 @@ fn nodes(store: &Store, is_daemon: bool, template: &Value) -> Vec<String> {
             && taints
                 .all(|taint| words(taint, "/effect") == "PreferNoSchedule" || is_tolerated(taint, template))
     };
-    store.of_kind("Node").iter().filter(takes).map(|node| words(node, "/metadata/name").to_owned()).collect()
+    store.of_kind("Node").filter(takes).map(|node| words(node, "/metadata/name").to_owned()).collect()
 }
 
 fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
@@ -148,21 +162,20 @@ fn pods_of(store: &mut Store, kind: &str, workload: Value, now: u64) {
         let made = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Running"}});
         store.save(made, now);
     }
-    let selected =
-        |key: &&Key| key.1 == "Pod" && key.2 == namespace && wanted.iter().any(|(pod, _)| *pod == key.3);
+    let names: BTreeSet<&String> = wanted.iter().map(|(pod, _)| pod).collect();
+    let selected = |key: &&Key| key.1 == "Pod" && key.2 == namespace && names.contains(&key.3);
     let keys: Vec<Key> = store.objects.keys().filter(selected).cloned().collect();
     let mut ready = 0_usize;
     // Only what uses the network of its node runs on one without another.
     let is_host_network = template.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
-    let with_network: Vec<String> = store
+    let with_network: BTreeSet<String> = store
         .of_kind("Node")
-        .iter()
         .filter(|node| is_host_network || is_ready(node))
         .map(|node| words(node, "/metadata/name").to_owned())
         .collect();
     for key in keys {
         let node = store.objects.get(&key).map_or("", |pod| words(pod, "/spec/nodeName"));
-        let is_ready = with_network.iter().any(|name| name == node)
+        let is_ready = with_network.contains(node)
             && store.changed_us.get(&key).is_some_and(|made| made + READY_US <= now)
             && !store.ending_us.contains_key(&key);
         ready += usize::from(is_ready);

@@ -84,9 +84,8 @@ impl Store {
         }
     }
 
-    pub(super) fn of_kind(&self, kind: &str) -> Vec<Value> {
-        let found = self.objects.iter().filter(|(key, _)| key.1 == kind);
-        found.map(|(_, object)| object.clone()).collect()
+    pub(super) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(move |(key, _)| key.1 == kind).map(|(_, object)| object)
     }
 
     pub(super) fn get(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Option<&Value> {

@@ -1,7 +1,7 @@
 //! Strict doubles of Kubernetes' own programs, for tests on hosts that have none of them.
 //!
 //! One program acts by the name that it is called: `kubeadm`, `kubelet`, `kubectl`, `kube-apiserver`,
-//! `kube-controller-manager`, `kube-scheduler`, `kube-proxy`, `pause`, `coredns`, `crictl`, `nerdctl`. Objects are kept in
+//! `kube-controller-manager`, `kube-scheduler`, `kube-proxy`, `pause`, `coredns`, `crictl`, `nerdctl`, `helm`. Objects are kept in
 //! a real etcd, pods run as real containers of the host's engine. A double is stricter than what it stands for: it refuses
 //! unknown fields and flags, wrong certificates, wrong order and versions that do not fit together.
 //!
@@ -89,6 +89,7 @@ pub fn run(arguments: &[String]) -> i32 {
         "kubectl" => tools::kubectl::run(rest),
         "crictl" => tools::crictl::run(rest),
         "nerdctl" => tools::nerdctl::run(rest),
+        "helm" => tools::helm::run(rest),
         "coredns" => tools::coredns::run(rest),
         "pause" => tools::pause::run(rest),
         other => Err(format!("{other:?} is no program that this is a double of")),

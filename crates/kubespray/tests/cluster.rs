@@ -9,10 +9,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, Supply};
+use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, NETWORK_MANIFEST, Supply};
 use rustix::process::Signal;
+use serde_json::{Value as Json, json};
 use support::site::Programs;
-use support::{changes, has, json, kubespray, left_out, sh, site, start, write_inventory};
+use support::{changes, has, json as json_of, kubespray, left_out, sh, site, start, write_inventory};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
@@ -100,7 +101,7 @@ fn lab_a_cluster_is_finished_whatever_happens_and_takes_changes() {
     // A flag of the API server reaches all, one after the other, and nothing else is touched.
     let flag = ["-e", "kube_apiserver_request_timeout=1m30s"];
     let plan =
-        json(&kubespray(folder, &lab, &[&["plan", "cluster", "--output", "json"], &flag[..]].concat()));
+        json_of(&kubespray(folder, &lab, &[&["plan", "cluster", "--output", "json"], &flag[..]].concat()));
     let expected = ["rough1", "rough2", "rough3"].into_iter().flat_map(|host| {
         let of_leader = (host == "rough1").then_some("upload-config");
         ["kubeadm-config", "manifests"]
@@ -138,18 +139,48 @@ fn write_small_inventory(lab: &Lab, folder: &Path) {
     std::fs::write(folder.join("hosts.yaml"), text).unwrap();
 }
 
+/// What the release of a chart is told, as its objects show it.
+const CHART_VALUES: [&str; 2] = ["first", "second"];
+
+/// Makes the pod network of a site a chart on a host, and the inventory in `folder` use it.
+fn network_of_a_chart(lab: &Lab, host: &str, folder: &Path) {
+    let mut set: Json =
+        serde_json::from_str(&std::fs::read_to_string(folder.join(NETWORK_MANIFEST)).unwrap()).unwrap();
+    let image = set["spec"]["template"]["spec"]["containers"][0]["image"].take();
+    set["spec"]["template"]["spec"]["containers"][0]["image"] = "{{ .Values.image }}".into();
+    set["metadata"]["annotations"] = json!({"note": "{{ .Values.note }}", "release": "{{ .Release.Name }}"});
+    let put = |file: &str, text: &str| {
+        sh(lab, host, &format!("mkdir -p /opt/net/templates; cat > /opt/net/{file} <<'END'\n{text}\nEND"));
+    };
+    put("Chart.yaml", "{apiVersion: v2, name: net, version: 1.2.0}");
+    put("values.yaml", &json!({"image": null, "note": ""}).to_string());
+    put("templates/network.yaml", &format!("{set:#}"));
+    let variables = json!({
+        "custom_cni_manifests": [],
+        "custom_cni_chart_release_name": "lab-network",
+        "custom_cni_chart_ref": "/opt/net",
+        "custom_cni_chart_version": "1.2.0",
+        "custom_cni_chart_namespace": "kube-system",
+        "custom_cni_chart_values": {"image": image, "note": CHART_VALUES[0]},
+    });
+    std::fs::write(folder.join("group_vars/all/z-chart.yml"), variables.to_string()).unwrap();
+}
+
 #[test]
-fn lab_workers_reach_the_control_plane_through_their_proxies() {
+fn lab_workers_reach_the_control_plane_through_their_proxies_and_a_chart_is_their_network() {
     if left_out() {
         return;
     }
-    let programs = Programs::at_hand();
-    let supply = Supply::make(&programs.folders()).unwrap();
+    // Between the oldest and the newest minor version, which other tests make.
+    let programs = Programs::or_doubles_of("v1.35.4");
+    let helm = site::doubles_named(&["helm"], "v3.18.4");
+    let supply = Supply::make(&[programs.folders(), vec![helm.path().to_owned()]].concat()).unwrap();
     let lab = Lab::up(&LabOptions { name: "small".into(), hosts: 4 }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_small_inventory(&lab, folder);
     let _server = site::served(&lab, &supply, folder);
+    network_of_a_chart(&lab, "small1", folder);
 
     let began = Instant::now();
     has(&kubespray(folder, &lab, &["cluster"]), 0, "done: 4 hosts changed");
@@ -165,5 +196,21 @@ fn lab_workers_reach_the_control_plane_through_their_proxies() {
         "small2",
         "systemctl is-active etcd; test ! -e /usr/local/bin/kubelet && test ! -e /usr/local/bin/containerd",
     );
+    has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 4 hosts as wished.");
+
+    // A changed value changes the release, and nothing else.
+    let note = || {
+        let query = "-n kube-system get daemonset lab-network -o json";
+        let set: Json = serde_json::from_str(&sh(&lab, "small1", &format!("{KUBECTL} {query}"))).unwrap();
+        set["metadata"]["annotations"]["note"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(note(), CHART_VALUES[0]);
+    let chart = folder.join("group_vars/all/z-chart.yml");
+    let text = std::fs::read_to_string(&chart).unwrap();
+    std::fs::write(&chart, text.replace(CHART_VALUES[0], CHART_VALUES[1])).unwrap();
+    let plan = json_of(&kubespray(folder, &lab, &["plan", "cluster", "--output", "json"]));
+    assert_eq!(changes(&plan), ["small1/custom_cni/values", "small1/custom_cni/release"]);
+    has(&kubespray(folder, &lab, &["cluster", "--no-verify"]), 0, "done: 1 host changed");
+    assert_eq!(note(), CHART_VALUES[1]);
     has(&kubespray(folder, &lab, &["cluster"]), 0, "Nothing to do: 4 hosts as wished.");
 }

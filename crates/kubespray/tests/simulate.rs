@@ -115,6 +115,54 @@ fn a_cluster_with_mistakes_is_not_begun() {
     assert!(code == 1 && err.contains("`--limit 'w:a'`"), "{code} {err}");
 }
 
+#[test]
+fn what_is_not_built_is_refused_where_it_is_switched_on() {
+    let folder = cluster_site();
+    std::fs::create_dir_all(folder.path().join("group_vars/all")).unwrap();
+    std::fs::create_dir_all(folder.path().join("group_vars/kube_node")).unwrap();
+    let cloud = "cloud_provider: external\nexternal_cloud_provider: hcloud\n";
+    std::fs::write(folder.path().join("group_vars/all/cloud.yml"), cloud).unwrap();
+    std::fs::write(folder.path().join("group_vars/kube_node/engine.yml"), "crun_enabled: true\n").unwrap();
+    let (code, _, err) = kubespray(folder.path(), &["cluster", "--simulate"]);
+    assert_eq!(code, 1, "{err}");
+    for expected in [
+        "`external_cloud_provider` is `hcloud`, and cloud controllers cannot be installed yet",
+        "group_vars/all/cloud.yml:2",
+        "set `external_cloud_provider: manual`",
+        // A switch of workers is theirs.
+        "`crun_enabled` is on, and crun cannot be installed yet",
+        "group_vars/kube_node/engine.yml:1",
+        "set `crun_enabled: false`",
+    ] {
+        assert!(err.contains(expected), "{expected}: {err}");
+    }
+    assert_eq!(err.matches("cloud controllers cannot").count(), 1, "{err}");
+    let manual =
+        ["cluster", "--simulate", "-e", "external_cloud_provider=manual", "-e", "crun_enabled=false"];
+    let (code, out, err) = kubespray(folder.path(), &[&["plan"], &manual[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn a_clock_that_is_off_by_a_day_is_one_clear_error_before_anything_is_done() {
+    let folder = cluster_site();
+    let day_ahead = "before: {clock_skew: {w: 86400000}}\n";
+    std::fs::write(folder.path().join("clocks.yaml"), day_ahead).unwrap();
+    for words in [&["cluster"][..], &["plan", "cluster"], &["upgrade-cluster"]] {
+        let (code, out, err) = kubespray(folder.path(), &[words, &["--simulate=clocks.yaml"]].concat());
+        assert_eq!((code, err.matches("error").count()), (1, 1), "{words:?}: {out}{err}");
+        assert!(
+            out.is_empty() && err.contains("the clock of `w` is at least 86400 s ahead of that of `"),
+            "{err}"
+        );
+        assert!(err.contains("time servers"), "{err}");
+    }
+    // What certificates and etcd live with stops nobody.
+    std::fs::write(folder.path().join("clocks.yaml"), day_ahead.replace("86400000", "700")).unwrap();
+    let (code, out, err) = kubespray(folder.path(), &["plan", "cluster", "--simulate=clocks.yaml"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
 /// The steps that a plan would do, by host.
 fn changes(folder: &Path, arguments: &[&str]) -> std::collections::BTreeMap<String, Vec<String>> {
     let (code, out, err) = kubespray(folder, &[arguments, &["--output", "json"]].concat());

@@ -85,12 +85,14 @@ fn the_phases_of_a_host_are_in_their_order() {
         phases.join(" ")
     };
     let begin = "bootstrap_os preinstall container-engine download";
-    let applications = "network cluster-roles network policy-controller apps network apps policy-controller";
+    let applications =
+        "network cluster-roles network policy-controller apps etcd network apps policy-controller";
     assert_eq!(
         phases("c2"),
         format!(
-            "{begin} etcd network node control-plane kubeadm control-plane kubeadm {applications} node-label resolvconf"
-        )
+            "{begin} etcd node control-plane kubeadm control-plane kubeadm {applications} node-label resolvconf"
+        ),
+        "all wait for the leader's control plane: what that does not need comes behind it"
     );
     assert_eq!(
         phases("c1"),

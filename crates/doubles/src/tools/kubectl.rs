@@ -265,7 +265,21 @@ fn apply(flags: &Flags) -> Result<(), String> {
 }
 
 fn one(flags: &Flags, client: &Client, mut object: Value) -> Result<(), String> {
-    let (api_version, name) = (text(&object, "/apiVersion").to_owned(), text(&object, "/kind").to_owned());
+    let at = place(client, &mut object, flags.get("namespace"))?;
+    let manager = flags.get("field-manager").unwrap_or("kubectl");
+    client.apply(&at, &object, manager, flags.is("force-conflicts"))?;
+    crate::say(&format!(
+        "{}/{} serverside-applied",
+        text(&object, "/kind").to_lowercase(),
+        text(&object, "/metadata/name")
+    ));
+    Ok(())
+}
+
+/// The path of an object, which is put into a namespace where it has none and its kind wants one; one that is in
+/// another than `namespace` is refused.
+pub(super) fn place(client: &Client, object: &mut Value, namespace: Option<&str>) -> Result<String, String> {
+    let (api_version, name) = (text(object, "/apiVersion").to_owned(), text(object, "/kind").to_owned());
     // A kind that was defined a moment ago is served soon.
     let mut found = None;
     for _ in 0..20 {
@@ -278,11 +292,11 @@ fn one(flags: &Flags, client: &Client, mut object: Value) -> Result<(), String> 
         std::thread::sleep(std::time::Duration::from_millis(250));
     }
     let kind = found.ok_or_else(|| format!("no matches for kind {name:?} in version {api_version:?}"))?;
-    if kind.namespaced && text(&object, "/metadata/namespace").is_empty() {
-        object["metadata"]["namespace"] = flags.get("namespace").unwrap_or("default").into();
+    if kind.namespaced && text(object, "/metadata/namespace").is_empty() {
+        object["metadata"]["namespace"] = namespace.unwrap_or("default").into();
     }
-    let wished = text(&object, "/metadata/namespace");
-    if let Some(namespace) = flags.get("namespace")
+    let wished = text(object, "/metadata/namespace");
+    if let Some(namespace) = namespace
         && kind.namespaced
         && wished != namespace
     {
@@ -290,18 +304,10 @@ fn one(flags: &Flags, client: &Client, mut object: Value) -> Result<(), String> 
             "the namespace from the provided object {wished:?} does not match the namespace {namespace:?}"
         ));
     }
-    let at = path(
+    Ok(path(
         &kind.api_version,
         &kind.plural,
         if kind.namespaced { wished } else { "" },
-        text(&object, "/metadata/name"),
-    );
-    let manager = flags.get("field-manager").unwrap_or("kubectl");
-    client.apply(&at, &object, manager, flags.is("force-conflicts"))?;
-    crate::say(&format!(
-        "{}/{} serverside-applied",
-        kind.kind.to_lowercase(),
-        text(&object, "/metadata/name")
-    ));
-    Ok(())
+        text(object, "/metadata/name"),
+    ))
 }

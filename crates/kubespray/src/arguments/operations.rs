@@ -37,7 +37,7 @@ pub(crate) struct Simulation {
     /// Planner, controller and helper are the real ones; time, network, disks and packages are imagined. The file is
     /// YAML: `seed: 1` and `faults`, a list such as `- {after_ms: 2000, power_off: {host: node1, off_ms: 60000}}`.
     /// Operations on a cluster begin with one: that of the inventory, but for `before: {without: [node9], vars:
-    /// {kube_version: 1.35.1}}`.
+    /// {kube_version: 1.35.1}, clock_skew: {node2: 86400000}}`, the last in milliseconds.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Simulation")]
     pub(crate) simulate: Option<Option<PathBuf>>,
 }

@@ -77,9 +77,13 @@ impl Hosts for Connected<'_> {
 
 impl Hosts for World {
     fn facts(&mut self, hosts: &[String]) -> Described {
+        let now = self.now_ms();
         let mut known = World::facts(self);
         let answer = |host: &String| match known.remove(host) {
-            Some(found) => (host.clone(), Ok((found, None))),
+            Some(found) => {
+                let clock = ClockSample { asked_ms: now, answered_ms: now, host_ms: found.clock_ms };
+                (host.clone(), Ok((found, Some(clock))))
+            }
             None => {
                 let silent = Diagnostic::error("connection", "it does not answer").on_host(host);
                 (host.clone(), Err(silent))

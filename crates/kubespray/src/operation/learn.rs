@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::list;
-use kubespray_planner::components::{Live, PlanningError, Site as PlannedSite, probes};
+use kubespray_planner::components::{Live, Site as PlannedSite, probes};
 use kubespray_planner::{ClockSample, HostSeen, Wishes, clocks_agree, node_facts, operations};
 use kubespray_resource::{Facts, StepId};
 use kubespray_spec::ClusterSpec;
@@ -16,6 +16,7 @@ use kubespray_value::Value;
 use kubespray_variables::{UnknownFacts, Variables};
 
 use super::asked::Hosts;
+use super::refused::unplannable;
 use super::{Reach, Standing, Wanted, secrets_of, standing};
 use crate::arguments::{Common, Connection};
 use crate::failure::{FOUND_ERRORS, Failure, evaluation};
@@ -34,6 +35,8 @@ pub(crate) struct Known {
     pub(super) spec: ClusterSpec,
     pub(super) live: Live,
     pub(super) manifests: BTreeMap<String, String>,
+    /// With the facts.
+    pub(super) variables: Variables,
 }
 
 /// What is known, and how.
@@ -112,7 +115,7 @@ pub(super) fn known(
     let questions = with_facts.map(|host| (host.name.clone(), probes(host))).collect();
     let live = Live::of(&spec, &asked.states(questions)?);
     let manifests = manifests(&spec, &variables)?;
-    Ok(Known { facts, spec, live, manifests })
+    Ok(Known { facts, spec, live, manifests, variables })
 }
 
 /// A host that joins is given what others hold: they must be part of the run.
@@ -148,7 +151,8 @@ impl Known {
 
     /// What the cluster is to be.
     pub(super) fn wishes(&self) -> Result<Wishes, Failure> {
-        operations::cluster(&self.site(), &self.manifests).map_err(|refusals| unplannable(&refusals))
+        operations::cluster(&self.site(), &self.manifests)
+            .map_err(|refusals| unplannable(&refusals, &self.variables))
     }
 }
 
@@ -166,11 +170,6 @@ pub(super) fn wanted(reach: Reach, known: &Known, mut wishes: Wishes) -> Result<
     let standing = standing(&reach, wishes.steps.iter(), Standing::Kept)?;
     let secrets = secrets_of(wishes.steps.iter(), &reach.variables(), &standing)?;
     Ok(Wanted { reach, wishes, secrets, about: None })
-}
-
-/// Why nothing can be wished.
-pub(super) fn unplannable(refusals: &[PlanningError]) -> Failure {
-    Failure { diagnostics: refusals.iter().map(refused).collect(), code: FOUND_ERRORS }
 }
 
 /// The problems that are no errors; errors end the operation before a host is asked anything.
@@ -338,12 +337,6 @@ pub(super) fn manifests(
         texts.insert(name.clone(), text);
     }
     Ok(texts)
-}
-
-fn refused(error: &PlanningError) -> Diagnostic {
-    Diagnostic::error(format!("plan-{}", error.component), error.message.clone())
-        .on_host(&error.host)
-        .hint(error.hint.clone())
 }
 
 #[cfg(test)]

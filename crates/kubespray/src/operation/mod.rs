@@ -14,6 +14,7 @@ mod kubeconfig;
 mod learn;
 mod look;
 mod questions;
+mod refused;
 mod remove;
 mod rendered;
 mod reset;

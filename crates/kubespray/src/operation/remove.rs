@@ -9,7 +9,8 @@ use kubespray_variables::UnknownFacts;
 
 use super::chosen;
 use super::intent::{Asking, Intent, Wished};
-use super::learn::{Answering, HOSTS_NAMED, ask_facts, hosts as hosts_of, known, specification, unplannable};
+use super::learn::{Answering, HOSTS_NAMED, ask_facts, hosts as hosts_of, known, specification};
+use super::refused::unplannable;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::site::Site;
 
@@ -78,7 +79,7 @@ impl Intent for RemoveNode {
         let after = specification(&variables, &known.facts)?;
         let whom = Leaving { hosts: &leaving, dead: &dead };
         let Removal { wishes, etcd } = operations::remove(&known.site(), &after, whom, &known.manifests)
-            .map_err(|refusals| unplannable(&refusals))?;
+            .map_err(|refusals| unplannable(&refusals, &known.variables))?;
         if let Some((members, spare)) = etcd {
             let message = format!("etcd keeps {members} members, of which {spare} may be lost");
             let warning = Diagnostic::warning("etcd", message);

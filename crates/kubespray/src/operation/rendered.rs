@@ -12,7 +12,8 @@ use kubespray_resource::Facts;
 use kubespray_variables::{UnknownFacts, Variables};
 
 use super::imagined;
-use super::learn::{hosts, manifests, refuse_errors, specification, unplannable};
+use super::learn::{hosts, manifests, refuse_errors, specification};
+use super::refused::unplannable;
 use crate::arguments::operations as arguments;
 use crate::failure::Failure;
 use crate::site::{Groups, Site};
@@ -38,7 +39,8 @@ pub(crate) fn rendered(
     let spec = specification(&variables, &facts)?;
     let manifests = manifests(&spec, &variables)?;
     let known = Known { spec: &spec, facts: &facts, live: &Live::default() };
-    let wishes = operations::cluster(&known, &manifests).map_err(|refusals| unplannable(&refusals))?;
+    let wishes =
+        operations::cluster(&known, &manifests).map_err(|refusals| unplannable(&refusals, &variables))?;
     let mut items = render(&wishes);
     items.retain(|host, _| limit.as_ref().is_none_or(|hosts| hosts.contains(host)));
     Ok((items, warnings))

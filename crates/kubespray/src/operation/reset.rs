@@ -9,7 +9,8 @@ use kubespray_planner::operations;
 use kubespray_resource::wire::{Answer, Ask};
 
 use super::intent::{Asking, Intent, Wished};
-use super::learn::{Answering, ask_facts, hosts as hosts_of, known, unplannable};
+use super::learn::{Answering, ask_facts, hosts as hosts_of, known};
+use super::refused::unplannable;
 use super::{Reach, chosen};
 use crate::failure::Failure;
 use crate::fleet;
@@ -100,8 +101,8 @@ impl Intent for Reset {
         let facts = ask_facts(site, *hosts, &asked, Some(&meant))?;
         let known = known(site, *hosts, facts, Answering::Any)?;
         let dead = self.dead.iter().cloned().collect();
-        let reset =
-            operations::reset(&known.site(), &meant, &dead).map_err(|refusals| unplannable(&refusals))?;
+        let reset = operations::reset(&known.site(), &meant, &dead)
+            .map_err(|refusals| unplannable(&refusals, &known.variables))?;
         for (host, lost) in &reset.lost {
             site.warnings.push(Diagnostic::warning("reset", lost.clone()).on_host(host));
         }

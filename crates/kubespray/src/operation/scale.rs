@@ -12,8 +12,8 @@ use super::chosen;
 use super::intent::{Asking, Intent, Wished};
 use super::learn::{
     Answering, HOSTS_NAMED, Known, ask_facts, check_hosts, hosts as hosts_of, known, specification,
-    unplannable,
 };
+use super::refused::unplannable;
 use crate::failure::Failure;
 
 /// Adds hosts to a cluster: those that `--limit` names, else all that it does not have.
@@ -57,7 +57,7 @@ impl Intent for Scale {
         check_hosts(site, &site.variables(UnknownFacts::Pending), &of_new)?;
         if all.is_empty() {
             let wishes = operations::scale(&after.site(), &after.site(), &new, &after.manifests)
-                .map_err(|refusals| unplannable(&refusals))?;
+                .map_err(|refusals| unplannable(&refusals, &after.variables))?;
             return Ok(Wished { known: after, wishes, about: Some(all) });
         }
         let smaller = site.without(&all);
@@ -65,7 +65,7 @@ impl Intent for Scale {
         let spec = specification(&variables, &after.facts)?;
         let before = PlannedSite { spec: &spec, facts: &after.facts, live: &after.live };
         let wishes = operations::scale(&after.site(), &before, &new, &after.manifests)
-            .map_err(|refusals| unplannable(&refusals))?;
+            .map_err(|refusals| unplannable(&refusals, &after.variables))?;
         let wishes = chosen(wishes, site, options, None)?;
         Ok(Wished { known: after, wishes, about: Some(all) })
     }

@@ -56,6 +56,8 @@ struct Before {
     without: BTreeSet<String>,
     /// Variables that it was made with, such as an older `kube_version`.
     vars: serde_json::Map<String, Json>,
+    /// Hosts whose clocks are wrong by so many milliseconds; positive where they are ahead.
+    clock_skew: BTreeMap<String, i64>,
 }
 
 /// A fault, so many milliseconds after the run begins.
@@ -156,6 +158,9 @@ impl<'a> Imagined<'a> {
             let mut made = Imagined { site, intent: &Cluster, options: &before, secrets };
             make(&mut made, &mut world)?;
             secrets = made.secrets;
+        }
+        for (host, ms) in &scenario.before.clock_skew {
+            world.befall(Fault::ClockSkew { host: host.clone(), ms: *ms });
         }
         Ok((Self { site, intent, options, secrets }, world))
     }

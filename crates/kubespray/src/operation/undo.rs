@@ -8,7 +8,8 @@ use kubespray_planner::operations;
 
 use super::chosen;
 use super::intent::{Asking, Intent, Wished};
-use super::learn::{Answering, hosts as hosts_of, learn_all, unplannable};
+use super::learn::{Answering, hosts as hosts_of, learn_all};
+use super::refused::unplannable;
 use crate::failure::Failure;
 
 /// Puts back what a run replaced, on the hosts that `--limit` names, else on all.
@@ -26,8 +27,8 @@ impl Intent for Undo<'_> {
             Some(limit) => site.hosts(Some(limit))?.into_iter().collect(),
             None => hosts_of(site).into_iter().collect(),
         };
-        let undo =
-            operations::undo(&known.site(), self.0, &meant).map_err(|refusals| unplannable(&refusals))?;
+        let undo = operations::undo(&known.site(), self.0, &meant)
+            .map_err(|refusals| unplannable(&refusals, &known.variables))?;
         for (host, why) in &undo.left {
             site.warnings.push(Diagnostic::warning("undo-left", why.clone()).on_host(host));
         }

@@ -9,7 +9,8 @@ use kubespray_planner::operations::{self, UpgradeOptions, WindowProblem, worker_
 
 use super::chosen;
 use super::intent::{Asking, Intent, Wished};
-use super::learn::{Answering, learn_all, refuse_cut_off, unplannable};
+use super::learn::{Answering, learn_all, refuse_cut_off};
+use super::refused::unplannable;
 use crate::arguments::operations::Upgrading;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::site::Site;
@@ -29,7 +30,7 @@ impl Intent for Upgrade<'_> {
         known.live.learn(&well);
         let limits = operations::no_way_back(&known.site());
         let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
-            .map_err(|refusals| unplannable(&refusals))?;
+            .map_err(|refusals| unplannable(&refusals, &known.variables))?;
         let wishes = chosen(wishes, site, options, None)?;
         refuse_cut_off(&wishes)?;
         site.warnings.extend(warning(limits));

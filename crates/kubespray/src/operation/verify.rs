@@ -13,7 +13,8 @@ use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
 use serde::Serialize;
 
 use super::Reach;
-use super::learn::{Answering, Learnt, learn, learn_from, unplannable};
+use super::learn::{Answering, Learnt, learn, learn_from};
+use super::refused::unplannable;
 use crate::arguments::{Common, operations as arguments};
 use crate::failure::Failure;
 use crate::fleet;
@@ -153,8 +154,8 @@ fn assert_known(
         None => None,
     };
     let known = &learnt.known;
-    let wishes =
-        operations::verify(&known.site(), &known.manifests).map_err(|refusals| unplannable(&refusals))?;
+    let wishes = operations::verify(&known.site(), &known.manifests)
+        .map_err(|refusals| unplannable(&refusals, &known.variables))?;
     let mut wishes = select(wishes, &Selection { hosts: limit.clone(), ..Selection::default() });
     wishes.steps.retain(|step| {
         let named = assertion_of(step);

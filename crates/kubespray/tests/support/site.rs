@@ -21,9 +21,14 @@ pub enum Programs {
 
 impl Programs {
     pub fn at_hand() -> Self {
+        Self::or_doubles_of(DOUBLED_VERSION)
+    }
+
+    /// Real ones at hand, else doubles of a version.
+    pub fn or_doubles_of(version: &str) -> Self {
         match std::env::var_os("KUBESPRAY_LAB_BINARIES") {
             Some(folders) => Self::Real(std::env::split_paths(&folders).collect()),
-            None => Self::Doubles(doubles(DOUBLED_VERSION)),
+            None => Self::Doubles(doubles(version)),
         }
     }
 
@@ -64,6 +69,11 @@ const DOUBLED: [&str; 11] = [
 
 /// A folder with the doubles, each under the name of the program that it stands for.
 fn doubles(version: &str) -> TempDir {
+    doubles_named(&DOUBLED, version)
+}
+
+/// A folder with some of the doubles.
+pub fn doubles_named(names: &[&str], version: &str) -> TempDir {
     let program = Path::new(env!("CARGO_BIN_EXE_kubespray")).with_file_name("kubespray-doubles");
     assert!(program.exists(), "there is no `{}`: cargo build -p kubespray-doubles", program.display());
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +83,7 @@ fn doubles(version: &str) -> TempDir {
     assert!(stripped.is_ok_and(|status| status.success()), "strip: apt-get install binutils");
     let stamped = kubespray_doubles::stamp(&fs::read(&bare).unwrap(), version);
     fs::remove_file(bare).unwrap();
-    for name in DOUBLED {
+    for name in names {
         let path = folder.path().join(name);
         fs::write(&path, &stamped).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

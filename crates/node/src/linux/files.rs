@@ -12,6 +12,9 @@ use super::names::Names;
 use super::sync_folder;
 use crate::{Metadata, Stamp};
 
+/// How much is read at once, in bytes.
+const PIECE: usize = 256 << 10;
+
 pub(super) fn metadata(root: &Path, path: &Path) -> io::Result<Metadata> {
     let is = fs::symlink_metadata(path)?;
     let kind = match is.file_type() {
@@ -76,7 +79,7 @@ pub(super) fn write_part(path: &Path, offset: u64, bytes: &[u8], last: bool) -> 
 pub(super) fn digest(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 128 << 10];
+    let mut buffer = vec![0; PIECE];
     loop {
         let count = match file.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -136,10 +139,25 @@ fn fill(
     uid: u32,
     gid: u32,
 ) -> io::Result<()> {
-    io::copy(from, file)?;
+    pour(from, file)?;
     own(file, mode, uid, gid)?;
     keep_label(file, path);
     file.sync_all()
+}
+
+/// Copies all that comes; large pieces, as programs of a hundred megabytes are copied.
+fn pour(from: &mut impl Read, to: &mut File) -> io::Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = match from.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(buffer.get(..count).unwrap_or_default())?;
+    }
 }
 
 /// Owner first: changing it takes away set-user-id bits.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kubespray_resource::{Gate, Needs, StepId};
 
-use super::{Chain, Site, cluster_roles, common_crds, dns, metrics_server, network};
+use super::{Chain, Site, cluster_roles, common_crds, dns, etcd, metrics_server, network};
 
 /// What a node gets behind its join: the pod network, and where cluster-wide steps are done everything that goes
 /// through the API server.
@@ -20,6 +20,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) 
         dns::wish(chain);
         metrics_server::wish(chain);
         // All pods are on their way now, whoever is waited for first.
+        etcd::trust(chain);
         network::wait(chain);
         dns::wait(chain);
         network::policy_wait(chain);

@@ -2,9 +2,11 @@
 //!
 //! An inventory that asks for it is refused: an application that silently is not there is found too late.
 
+use kubespray_spec::choices::{CloudProvider, ExternalCloud};
 use serde_json::Value;
 
-use super::Chain;
+use super::objects::text_of;
+use super::{Chain, Family};
 
 /// Switches, and what they would bring.
 const SWITCHES: [(&str, &str); 22] = [
@@ -32,12 +34,9 @@ const SWITCHES: [(&str, &str); 22] = [
     ("youki_enabled", "youki"),
 ];
 
-/// Refuses what is asked for and cannot be done; said once, by the leader.
+/// Refuses what is asked for and cannot be done. Each host says what it asks for: switches differ between groups.
 pub(crate) fn refuse(chain: &mut Chain<'_>) {
     let host = chain.host;
-    if host.spec.name != host.site.leader() {
-        return;
-    }
     chain.begin("apps", "apps");
     let Ok(settings) = serde_json::to_value(host.settings()) else { return };
     for (switch, what) in SWITCHES {
@@ -45,6 +44,53 @@ pub(crate) fn refuse(chain: &mut Chain<'_>) {
             chain.refuse(
                 format!("`{switch}` is on, and {what} cannot be installed yet"),
                 format!("set `{switch}: false`, and install it by other means"),
+            );
+        }
+    }
+    cloud_controller(chain);
+    system(chain);
+}
+
+/// APP-071: the kubelets of an external cloud provider wait for its controller; `manual` is one that users bring.
+fn cloud_controller(chain: &mut Chain<'_>) {
+    let kubernetes = &chain.host.settings().kubernetes;
+    let Some(provider) = kubernetes.external_cloud_provider else { return };
+    if kubernetes.cloud_provider == Some(CloudProvider::External) && provider != ExternalCloud::Manual {
+        let provider = text_of(provider);
+        chain.refuse(
+            format!(
+                "`external_cloud_provider` is `{provider}`, and cloud controllers cannot be installed yet"
+            ),
+            "set `external_cloud_provider: manual`, and install the controller of the cloud by other means",
+        );
+    }
+}
+
+/// BOOT-035, BOOT-040, BOOT-061, BOOT-072, BOOT-082: what is switched on for some systems only.
+fn system(chain: &mut Chain<'_>) {
+    let host = chain.host;
+    let system = &host.settings().bootstrap;
+    let is_centos = host.is_os("centos");
+    for (switch, is_on, counts, what) in [
+        (
+            "centos_fastestmirror_enabled",
+            system.centos_fastestmirror_enabled,
+            is_centos,
+            "the fastest mirror",
+        ),
+        ("coreos_locksmithd_disable", system.coreos_locksmithd_disable, host.is_os("flatcar"), "locksmithd"),
+        ("epel_enabled", system.epel_enabled, host.family() == Family::RedHat, "the repository EPEL"),
+        (
+            "openeuler_metalink_enabled",
+            system.openeuler_metalink_enabled,
+            host.is_os("openEuler"),
+            "the mirrors of openEuler",
+        ),
+    ] {
+        if is_on && counts {
+            chain.refuse(
+                format!("`{switch}` is on, and {what} cannot be set yet"),
+                format!("set `{switch}: false`, and prepare the host by other means"),
             );
         }
     }

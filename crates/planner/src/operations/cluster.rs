@@ -51,12 +51,22 @@ fn chain<'a>(host: Host<'a>, manifests: &BTreeMap<String, String>) -> Chain<'a> 
     begin(&mut chain);
     equip(&mut chain);
     etcd::wish(&mut chain);
+    // All others wait for the leader now. It waits for them later, and does then what they do meanwhile.
+    let leads = host.spec.name == host.site.leader();
+    if !leads {
+        etcd::trust(&mut chain);
+    }
     if host.is_node() {
-        cni::wish(&mut chain);
+        if !leads {
+            cni::wish(&mut chain);
+        }
         load_balancer::wish(&mut chain);
         kubelet::wish(&mut chain);
         control_plane::wish(&mut chain);
         control_plane::kube_proxy(&mut chain);
+        if leads {
+            cni::wish(&mut chain);
+        }
         join::wish(&mut chain);
         helm::wish(&mut chain);
         apps::wish(&mut chain, manifests);

@@ -16,7 +16,7 @@ use super::upgrade_windows::{Turns, UpgradeOptions};
 use crate::Wishes;
 use crate::components::{
     Chain, Host, PlanningError, Site, apps, begin, cni, control_plane, control_plane_order, engine, etcd,
-    join, kubelet, load_balancer, prefetch, resolvers, system_upgrade, window,
+    join, kubelet, load_balancer, prefetch, resolvers, system_upgrade, unbuilt, window,
 };
 
 /// The turns of control planes as nodes: their kubelets and engines. Their API servers have turns of their own before.
@@ -111,6 +111,7 @@ fn chain<'a>(
     let mut chain = Chain::new(host);
     let is_leader = host.spec.name == host.site.leader();
     let is_control_plane = host.spec.roles.control_plane;
+    unbuilt::refuse(&mut chain);
     begin(&mut chain);
     prefetch(&mut chain);
     openers.add(PREFETCHED, chain.last());
@@ -121,6 +122,7 @@ fn chain<'a>(
     }
     chain.barrier(SNAPSHOT);
     etcd::wish(&mut chain);
+    etcd::trust(&mut chain);
     if host.spec.roles.etcd {
         openers.add(SETTLED, chain.last());
     }

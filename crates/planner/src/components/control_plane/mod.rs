@@ -153,11 +153,12 @@ pub(crate) fn wish(chain: &mut Chain<'_>) {
     kubelet::run(chain);
     chain.begin("control-plane", "control-plane");
     is_ready(chain);
-    client::access(chain);
-    client::renewal(chain);
+    // Everybody who joins waits for it.
     if host.spec.name == host.site.leader() {
         lead(chain);
     }
+    client::access(chain);
+    client::renewal(chain);
 }
 
 /// CP-023: everything that kubeadm knows of this control plane, without secrets.

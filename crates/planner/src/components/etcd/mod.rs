@@ -164,6 +164,15 @@ pub(crate) fn is_back(chain: &mut Chain<'_>) {
     }
 }
 
+/// What nothing waits for: to be done where a host would wait otherwise. What cannot be planned was told by [`wish`].
+pub(crate) fn trust(chain: &mut Chain<'_>) {
+    if takes_part(&chain.host)
+        && let Ok(Whole { pki: Some(pki), .. }) = Whole::of(chain.host.site)
+    {
+        pki::trust(chain, &pki);
+    }
+}
+
 /// What nothing else waits for: the last steps of a host. What cannot be planned was told by [`wish`].
 pub(crate) fn finish(chain: &mut Chain<'_>) {
     if takes_part(&chain.host)

@@ -239,9 +239,6 @@ pub(super) fn wish(chain: &mut Chain<'_>, pki: &Pki<'_>, cluster: &Cluster<'_>) 
     if host.spec.roles.control_plane {
         links(chain);
     }
-    if host.spec.roles.etcd || host.spec.roles.control_plane || needs_client(host.spec) {
-        trust(chain, pki);
-    }
 }
 
 /// Members that the holder's own needs: to become a cluster, or because they join before it. All others are signed
@@ -394,8 +391,13 @@ pub(crate) fn trust_store(host: &Host<'_>) -> Option<(&'static str, Vec<&'static
     })
 }
 
-fn trust(chain: &mut Chain<'_>, pki: &Pki<'_>) {
-    let Some((path, argv)) = trust_store(&chain.host) else { return };
+/// The system's own clients trust the authority. Nothing of a cluster is among them, and the programs of systems take
+/// seconds for it.
+pub(super) fn trust(chain: &mut Chain<'_>, pki: &Pki<'_>) {
+    let host = chain.host;
+    let knows = host.spec.roles.etcd || host.spec.roles.control_plane || needs_client(host.spec);
+    let Some((path, argv)) = trust_store(&host).filter(|_| knows) else { return };
+    chain.begin("etcd", COMPONENT);
     let token = Token::from("trust:etcd-ca");
     let file = File {
         path: path.to_owned(),

@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,7 +12,9 @@ use kubespray_lab::{LOCKED_PASSWORD, Lab, LabOptions, NETWORK_MANIFEST, Supply};
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use support::site::Programs;
-use support::{changes, has, json as json_of, kubespray, left_out, sh, site, start, write_inventory};
+use support::{
+    changes, has, json as json_of, kubespray, left_out, sh, site, start, write_groups, write_inventory,
+};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
@@ -125,18 +126,7 @@ fn lab_a_cluster_is_finished_whatever_happens_and_takes_changes() {
 
 /// One control plane, one host that is nothing but etcd, two workers.
 fn write_small_inventory(lab: &Lab, folder: &Path) {
-    let mut text = format!(
-        "all:\n  vars: {{ansible_user: lab, ansible_ssh_private_key_file: {}}}\n  hosts:\n",
-        lab.key().display()
-    );
-    for host in lab.hosts() {
-        let _ = writeln!(text, "    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address);
-    }
-    text.push_str(
-        "  children:\n    kube_control_plane: {hosts: {small1: }}\n    etcd: {hosts: {small2: }}\n    \
-         kube_node: {hosts: {small3: , small4: }}\n",
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+    write_groups(lab, folder, "lab", [&["small1"], &["small2"], &["small3", "small4"]]);
 }
 
 /// What the release of a chart is told, as its objects show it.

@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Instant;
@@ -11,7 +10,7 @@ use std::time::Instant;
 use kubespray_lab::{Lab, LabOptions, Supply};
 use support::site::{Programs, choose, serving};
 use support::workload::{self, Asking};
-use support::{Run, has, kubespray, left_out, sh};
+use support::{Run, has, kubespray, left_out, sh, write_groups};
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
 const ETCDCTL: &str = "/usr/local/bin/etcdctl.sh";
@@ -28,24 +27,7 @@ fn ready(lab: &Lab, host: &str) -> Vec<String> {
 
 /// An inventory of some of the lab's hosts, in this order; control planes hold etcd, and all are workers.
 fn write(lab: &Lab, folder: &Path, planes: &[&str], workers: &[&str]) {
-    let mut text = format!(
-        "all:\n  vars: {{ansible_user: lab, ansible_ssh_private_key_file: {}}}\n  hosts:\n",
-        lab.key().display()
-    );
-    let all: Vec<&str> = planes.iter().chain(workers).copied().collect();
-    for name in &all {
-        let host = lab.hosts().into_iter().find(|host| host.name == *name).unwrap();
-        let _ = writeln!(text, "    {name}: {{ansible_host: {}, ip: {}}}", host.address, host.address);
-    }
-    let of = |names: &[&str]| names.iter().map(|name| format!("{name}: ")).collect::<Vec<_>>().join(", ");
-    let _ = write!(
-        text,
-        "  children:\n    kube_control_plane: {{hosts: {{{0}}}}}\n    etcd: {{hosts: {{{0}}}}}\n    \
-         kube_node: {{hosts: {{{1}}}}}\n",
-        of(planes),
-        of(&all)
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+    write_groups(lab, folder, "lab", [planes, planes, &[planes, workers].concat()]);
 }
 
 #[test]

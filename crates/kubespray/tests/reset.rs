@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use kubespray_lab::{Lab, LabOptions, Supply};
 use rustix::process::Signal;
 use support::site::Programs;
-use support::{Run, command, ended, has, kubespray, left_out, sh, site, start};
+use support::{Run, command, ended, has, kubespray, left_out, sh, site, start, write_groups};
 
 /// What is on a host, a line for each thing. Left out is what changes by itself and what programs of the system write
 /// about what was done: logs and caches, the mode that containerd gives to the disk which the lab mounts for it, what
@@ -81,18 +80,7 @@ fn differences(before: &BTreeMap<String, Vec<String>>, after: &BTreeMap<String, 
 }
 
 fn write_two(lab: &Lab, folder: &Path) {
-    let mut text = format!(
-        "all:\n  vars: {{ansible_user: lab, ansible_ssh_private_key_file: {}}}\n  hosts:\n",
-        lab.key().display()
-    );
-    for host in lab.hosts() {
-        let _ = writeln!(text, "    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address);
-    }
-    text.push_str(
-        "  children:\n    kube_control_plane: {hosts: {rs1: }}\n    etcd: {hosts: {rs1: }}\n    \
-         kube_node: {hosts: {rs1: , rs2: }}\n",
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+    write_groups(lab, folder, "lab", [&["rs1"], &["rs1"], &["rs1", "rs2"]]);
 }
 
 /// A command whose question is answered.
@@ -150,7 +138,7 @@ fn lab_hosts_are_what_they_were_before_a_cluster() {
         &format!("wrong cluster: `--cluster-id` is `0123456789abcdef0`, that of the hosts is `{id}`"),
     );
     let other = answered(folder, &lab, &["reset"], "other\n");
-    has(&other, 1, "the name that was typed is `other`, and the cluster's is `cluster.local`");
+    has(&other, 1, "it was not confirmed: `other` was typed, not `cluster.local`");
     has(&other, 1, "  kube-system: ");
     has(
         &run(&["reset", "--limit", "rs1", "--yes", "--cluster-id", &id]),

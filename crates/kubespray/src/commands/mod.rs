@@ -5,6 +5,7 @@ mod bundle;
 mod cluster;
 mod completions;
 mod config;
+mod confirm;
 mod exec;
 mod facts;
 mod inventory;

@@ -1,12 +1,10 @@
 //! `kubespray remove-node`
 
-use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 
-use kubespray_diagnostics::Diagnostic;
-
+use super::confirm;
 use crate::arguments::operations::RemoveNode as Options;
-use crate::failure::{FOUND_ERRORS, Failure};
+use crate::failure::Failure;
 use crate::operation::{self, RemoveNode};
 use crate::printer::Printer;
 
@@ -42,19 +40,10 @@ pub(crate) fn run(options: &Options, printer: &mut Printer) -> Result<ExitCode, 
 
 /// LIFE-132: nobody is removed by a slip of the hand.
 fn confirm(cluster: &str, names: &[&str], printer: &mut Printer) -> Result<(), Failure> {
-    let refused = |message: String| {
-        let problem = Diagnostic::error("confirm", message).hint("nothing was changed; `--yes` asks nobody");
-        Err(Failure { diagnostics: vec![problem], code: FOUND_ERRORS })
-    };
-    if printer.is_json() {
-        return refused("with `--output json` nobody can be asked".into());
-    }
-    printer.line(format!(
-        "These leave the cluster `{cluster}` and are wiped: {}. Type `yes` to go on:",
-        names.join(", ")
-    ));
-    io::stdout().flush()?;
-    let mut typed = String::new();
-    io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() == "yes" { Ok(()) } else { refused("it was not confirmed".into()) }
+    const INSTEAD: &str = "`--yes` asks nobody";
+    confirm::can_be_asked(INSTEAD, printer)?;
+    let names = names.join(", ");
+    let question =
+        format!("These leave the cluster `{cluster}` and are wiped: {names}. Type `yes` to go on:");
+    confirm::typed(&question, "yes", INSTEAD, printer)
 }

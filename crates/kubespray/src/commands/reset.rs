@@ -1,11 +1,11 @@
 //! `kubespray reset`
 
-use std::io::{self, BufRead as _};
 use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
 
+use super::confirm;
 use crate::arguments::operations::Reset;
 use crate::failure::{FOUND_ERRORS, Failure};
 use crate::operation::{self, Reach, Start, Wiping};
@@ -75,29 +75,15 @@ fn check_id(options: &Reset, id: Option<&str>) -> Result<(), Failure> {
 
 /// Asks for the cluster's name.
 fn confirm(wiping: &Wiping, reach: &Reach, printer: &mut Printer) -> Result<(), Failure> {
-    if printer.is_json() {
-        let problem =
-            Diagnostic::error("confirm", "with `--output json` nobody can be asked for the cluster's name");
-        return Err(refused(
-            problem.hint("say `--yes --cluster-id ID`; `kubespray plan reset` prints the id"),
-        ));
-    }
+    const INSTEAD: &str = "`--yes --cluster-id ID` asks nobody; `kubespray plan reset` prints the id";
+    confirm::can_be_asked(INSTEAD, printer)?;
     printer.line(wiping.headline());
     for line in operation::workloads(reach, wiping) {
         printer.line(line);
     }
     let name = &wiping.name;
-    printer.line_now(format!("All of it is lost. Type the name of the cluster, `{name}`, to go on:"));
-    let mut typed = String::new();
-    io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() == name.as_str() {
-        return Ok(());
-    }
-    let message = match typed.trim() {
-        "" => "no name was typed".to_owned(),
-        typed => format!("the name that was typed is `{typed}`, and the cluster's is `{name}`"),
-    };
-    Err(refused(Diagnostic::error("confirm", message).hint("nothing was changed")))
+    let question = format!("All of it is lost. Type the name of the cluster, `{name}`, to go on:");
+    confirm::typed(&question, name, INSTEAD, printer)
 }
 
 fn refused(problem: Diagnostic) -> Failure {

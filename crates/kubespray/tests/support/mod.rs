@@ -5,6 +5,7 @@
 pub mod site;
 pub mod workload;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -32,22 +33,34 @@ pub fn write_inventory(lab: &Lab, folder: &Path, user: &str) {
     write_inventory_of(lab, folder, user, lab.hosts().len());
 }
 
+/// An inventory of those of the lab's hosts that are control planes, members of etcd or nodes, in this order.
+pub fn write_groups(lab: &Lab, folder: &Path, user: &str, groups: [&[&str]; 3]) {
+    let key = lab.key();
+    let key = key.display();
+    let mut text =
+        format!("all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {key}}}\n  hosts:\n");
+    let mut known = Vec::new();
+    for name in groups.concat() {
+        if known.contains(&name) {
+            continue;
+        }
+        known.push(name);
+        let host = lab.hosts().into_iter().find(|host| host.name == name).unwrap();
+        let _ = writeln!(text, "    {name}: {{ansible_host: {0}, ip: {0}}}", host.address);
+    }
+    text += "  children:\n";
+    for (group, hosts) in ["kube_control_plane", "etcd", "kube_node"].into_iter().zip(groups) {
+        let hosts: Vec<String> = hosts.iter().map(|name| format!("{name}: ")).collect();
+        let _ = writeln!(text, "    {group}: {{hosts: {{{}}}}}", hosts.join(", "));
+    }
+    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+}
+
 /// The same, where only the first hosts are control planes and hold etcd.
 pub fn write_inventory_of(lab: &Lab, folder: &Path, user: &str, leaders: usize) {
-    let hosts: Vec<String> = lab
-        .hosts()
-        .iter()
-        .map(|host| format!("    {}: {{ansible_host: {}, ip: {}}}", host.name, host.address, host.address))
-        .collect();
-    let names: Vec<String> = lab.hosts().iter().map(|host| format!("{}: ", host.name)).collect();
-    let (leaders, names) = (names[..leaders].join(", "), names.join(", "));
-    let text = format!(
-        "all:\n  vars: {{ansible_user: {user}, ansible_ssh_private_key_file: {}}}\n  hosts:\n{}\n  children:\n    \
-         kube_control_plane: {{hosts: {{{leaders}}}}}\n    etcd: {{hosts: {{{leaders}}}}}\n    kube_node: {{hosts: {{{names}}}}}\n",
-        lab.key().display(),
-        hosts.join("\n"),
-    );
-    std::fs::write(folder.join("hosts.yaml"), text).unwrap();
+    let hosts = lab.hosts();
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    write_groups(lab, folder, user, [&names[..leaders], &names[..leaders], &names]);
 }
 
 pub fn command(folder: &Path, lab: &Lab, arguments: &[&str]) -> Command {

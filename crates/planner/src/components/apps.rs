@@ -13,10 +13,7 @@ pub(crate) fn wish(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) 
     let host = chain.host;
     network::wish(chain);
     if host.spec.name == host.site.leader() {
-        cluster_roles::wish(chain);
-        common_crds::wish(chain);
-        network::objects(chain, manifests);
-        network::policy(chain);
+        network_objects(chain, manifests);
         dns::wish(chain);
         metrics_server::wish(chain);
         // All pods are on their way now, whoever is waited for first.
@@ -34,14 +31,19 @@ pub(crate) fn network(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String
     let host = chain.host;
     network::wish(chain);
     if host.spec.name == host.site.leader() {
-        cluster_roles::wish(chain);
-        common_crds::wish(chain);
-        network::objects(chain, manifests);
-        network::policy(chain);
+        network_objects(chain, manifests);
         network::wait(chain);
         network::policy_wait(chain);
     }
     network::wait_on_host(chain);
+}
+
+/// What the cluster grants, and the objects of the pod network.
+fn network_objects(chain: &mut Chain<'_>, manifests: &BTreeMap<String, String>) {
+    cluster_roles::wish(chain);
+    common_crds::wish(chain);
+    network::objects(chain, manifests);
+    network::policy(chain);
 }
 
 /// What comes behind all nodes (LIFE-120), by the leader.

@@ -33,7 +33,7 @@ pub struct Kubeadm {
     /// Its configuration file; patches are named there. `reset` takes none.
     pub config: Option<String>,
     /// The folder of certificates, where `init` and `join` may have left pairs of which only a half is there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<String>,
     /// Names of checks that may fail, or `all`.
     #[serde(default)]

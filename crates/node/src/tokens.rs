@@ -14,12 +14,12 @@ pub(crate) fn all(host: &dyn Host) -> Result<BTreeSet<Token>, HostError> {
 
 /// Keeps a token until [`clear`].
 pub(crate) fn set(host: &dyn Host, token: &Token) -> Result<(), HostError> {
-    // Many files of one service notify it: the first has kept the token, durably.
-    if host.metadata(&path(token))?.is_some() {
+    let boot_id = if *token == Token::reboot() { host.boot_id()? } else { String::new() };
+    // Many files of one service notify it: the first has kept the token, durably. That of an earlier boot is none.
+    if host.read(&path(token))?.is_some_and(|kept| kept == boot_id.as_bytes()) {
         return Ok(());
     }
     paths::ensure(host, PENDING)?;
-    let boot_id = if *token == Token::reboot() { host.boot_id()? } else { String::new() };
     host.write(&path(token), boot_id.as_bytes(), Mode::PRIVATE, &Owner::root())
 }
 

@@ -109,10 +109,16 @@ fn a_host_is_booted_once_for_what_asks_for_it() {
     // Another boot than ours answers as well, however long the token is there.
     step(&world, upgrade(PackageManager::Apt), &[Token::reboot()]);
     assert!(world.compare(&reboot(false).into()).is_same(), "nothing was upgraded");
+    // What was upgraded since that boot asks for another one.
+    world.state("lists/bash", "5.3\n");
+    step(&world, upgrade(PackageManager::Apt), &[Token::reboot()]);
+    assert_eq!(world.compare(&reboot(false).into()).changes.len(), 1);
+    world.converge(reboot(false));
+    assert_eq!(boots(), 2);
     // The system asks itself.
     world.put("/run/reboot-required", "*** System restart required ***\n");
     world.converge(reboot(true));
-    assert_eq!(boots(), 2);
+    assert_eq!(boots(), 3);
 }
 
 #[test]

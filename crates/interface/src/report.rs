@@ -38,7 +38,7 @@ pub fn report_text(report: &Report, go_on: Option<&str>, undo: Option<&str>) -> 
         let hosts: Vec<&str> = report.locked.iter().map(String::as_str).collect();
         let _ = writeln!(
             out,
-            "the lock may still be held on {}, which did not answer",
+            "the lock may still be held on {}: going on takes it over, `--break-lock` takes it away",
             list(&hosts, HOSTS_NAMED)
         );
     }

@@ -114,12 +114,21 @@ pub fn begin(lab: &Lab, plane: &str, registry: &str, addresses: &[Ipv4Addr]) {
     answers(addresses);
 }
 
-/// Waits until all of these hosts answer for the workload.
+/// Waits until all of these hosts answer for the workload, many times in a row: ports of nodes lead to all pods in turn, and
+/// one that is gone may still be among them.
 pub fn answers(addresses: &[Ipv4Addr]) {
+    const IN_A_ROW: usize = 10;
     let until = Instant::now() + Duration::from_mins(2);
-    while let Some(why) = addresses.iter().find_map(|address| ask(*address).err()) {
-        assert!(Instant::now() < until, "the workload does not answer: {why}");
-        sleep(Duration::from_secs(1));
+    let mut answered = 0;
+    while answered < IN_A_ROW {
+        match addresses.iter().find_map(|address| ask(*address).err()) {
+            None => answered += 1,
+            Some(why) => {
+                assert!(Instant::now() < until, "the workload does not answer: {why}");
+                answered = 0;
+                sleep(Duration::from_secs(1));
+            }
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Run {
         let row = &mut self.table.hosts[host];
         let name = row.name.clone();
         if self.phase >= Phase::Settle {
-            self.unlock_later(host, transient);
+            self.try_again_later(host, transient);
             return;
         }
         let reboots = row.chain.get(row.finished).copied().filter(|at| {
@@ -128,7 +128,7 @@ impl Run {
     }
 
     /// A host that may hold a lock, or where somebody may still work, went away: it is tried again for a while.
-    fn unlock_later(&mut self, host: usize, transient: bool) {
+    fn try_again_later(&mut self, host: usize, transient: bool) {
         let (now, left) = (self.now, self.time_to_unlock());
         let row = &mut self.table.hosts[host];
         let is_wanted = row.may_hold || row.is_loose(now);

@@ -15,10 +15,7 @@
 #[path = "common/operations.rs"]
 mod operations;
 
-use std::collections::BTreeMap;
-
 use kubespray_controller::{Ending, Report};
-use kubespray_resource::{NodeListed, Nodes, NodesState, State};
 use kubespray_simulator::World;
 use operations::*;
 
@@ -44,15 +41,6 @@ fn operation(inventory: &'static str, version: &str, asked: Intent) -> Operation
 /// What is put back is of the new version: what there is of the old one is known to hosts alone.
 fn undo_of(hosts: &[&'static str]) -> Operation {
     operation(FIVE, NEW, Intent::Undo { hosts: hosts.to_vec() })
-}
-
-fn node(world: &mut World, name: &str) -> NodeListed {
-    let look = Nodes { kubeconfig: ADMIN.into() };
-    let items = BTreeMap::from([("a".to_owned(), vec![("a/test/node".into(), look.into())])]);
-    match world.states(items).into_values().next() {
-        Some(Ok(State::Nodes(NodesState::Listed(mut nodes)))) => nodes.remove(name).unwrap(),
-        other => panic!("{other:?}"),
-    }
 }
 
 /// All nodes are well and take pods; their kubelets are of these versions.

@@ -19,10 +19,9 @@ use std::collections::BTreeMap;
 
 use kubespray_controller::{Ending, Options};
 use kubespray_planner::{blocked_pods, plan};
-use kubespray_resource::{Command, EventKind, NodeListed, NodeState, Nodes, NodesState, Object, State, Step};
+use kubespray_resource::{Command, EventKind, NodeState, Step};
 use kubespray_simulator::{Fault, Random, World};
 use operations::*;
-use serde_json::{Value, json};
 
 /// A cluster of a version.
 fn of_version(inventory: &'static str, version: &str, vars: &str) -> Operation {
@@ -39,26 +38,6 @@ fn made_of(inventory: &'static str, version: &str) -> World {
     made(&of_version(inventory, version, ""))
 }
 
-/// A node as the cluster tells it.
-fn node(world: &mut World, asked: &str, name: &str) -> NodeListed {
-    let look = Nodes { kubeconfig: ADMIN.into() };
-    let items = BTreeMap::from([(asked.to_owned(), vec![("a/test/node".into(), look.into())])]);
-    match world.states(items).into_values().next() {
-        Some(Ok(State::Nodes(NodesState::Listed(mut nodes)))) => nodes.remove(name).unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn apply(world: &mut World, name: &str, manifests: Vec<Value>) {
-    let object = |(number, manifest)| {
-        let object = Object { kubeconfig: ADMIN.into(), component: "test".into(), manifest, force: true };
-        Step::new("a", "test", "test", &format!("object-{number}"), object)
-    };
-    let report = run_steps(world, name, manifests.into_iter().enumerate().map(object).collect());
-    assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
-    world.go_for(SETTLED_MS);
-}
-
 fn cordon(world: &mut World, name: &str) {
     let state = NodeState {
         kubeconfig: ADMIN.into(),
@@ -69,20 +48,6 @@ fn cordon(world: &mut World, name: &str) {
     let steps = vec![Step::new("a", "test", "test", "cordon", state)];
     let report = run_steps(world, &format!("cordon-{name}"), steps);
     assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
-}
-
-/// A deployment of some pods of which so many must stay.
-fn workload(replicas: u64, least: u64) -> Vec<Value> {
-    let labels = json!({"app": "web"});
-    vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {
-                "metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}),
-        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"minAvailable": least, "selector": {"matchLabels": labels}}}),
-    ]
 }
 
 const OLD: &str = "1.34.3";
@@ -101,7 +66,7 @@ fn clusters_are_raised_by_a_minor_or_a_patch_and_a_second_run_finds_nothing_to_d
         let upgrade = to_version(inventory, to, "");
         upgrade.succeed(&mut world, "upgrade");
         for name in nodes {
-            let node = node(&mut world, "a", name);
+            let node = node(&mut world, name);
             assert_eq!(node.kubelet, format!("v{to}"), "{what}: {name}");
             assert!(node.ready && !node.unschedulable && node.cordoned_by.is_none(), "{what}: {node:?}");
         }
@@ -179,11 +144,11 @@ fn nothing_is_beside_what_it_does_not_fit() {
 #[test]
 fn pods_move_and_nodes_that_others_cordoned_stay_as_they_are() {
     let mut world = made_of(FIVE, OLD);
-    apply(&mut world, "workload", workload(2, 1));
+    put_objects(&mut world, "workload", workload(2, 1));
     cordon(&mut world, "e");
     to_version(FIVE, NEW, "drain_grace_period: 5").succeed(&mut world, "upgrade");
     for (name, is_cordoned) in [("d", false), ("e", true)] {
-        let node = node(&mut world, "a", name);
+        let node = node(&mut world, name);
         assert_eq!(
             (node.kubelet.as_str(), node.unschedulable, node.cordoned_by),
             ("v1.35.2", is_cordoned, None),
@@ -288,7 +253,7 @@ all:
 #[test]
 fn budgets_that_hold_a_pod_are_told_before_anything_moves() {
     let mut world = made_of(FIVE, OLD);
-    apply(&mut world, "workload", workload(1, 1));
+    put_objects(&mut world, "workload", workload(1, 1));
     for (vars, expected) in [
         ("", &["d: default/web-0 of ReplicaSet web: disruption budget `web`"][..]),
         ("drain_fallback_enabled: true", &[]),
@@ -335,13 +300,13 @@ fn turns_may_be_held_for_a_while() {
 /// An upgrade of a cluster with a workload.
 fn case(from: &str, to: &str) -> Case {
     let mut before = made_of(FIVE, from);
-    apply(&mut before, "workload", workload(2, 1));
+    put_objects(&mut before, "workload", workload(2, 1));
     Case::of(before, to_version(FIVE, to, "drain_grace_period: 5"))
 }
 
 fn all_nodes_are_back(mut world: World) {
     for name in NAMES {
-        let node = node(&mut world, "a", name);
+        let node = node(&mut world, name);
         assert!(node.ready && !node.unschedulable && node.cordoned_by.is_none(), "{name} {node:?}");
     }
 }

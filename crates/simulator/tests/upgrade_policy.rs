@@ -14,14 +14,13 @@
 
 #[allow(dead_code, reason = "other tests need the rest")]
 #[path = "common/operations.rs"]
-mod common;
+mod operations;
 
-use common::{ADMIN, Case, Intent, Operation, SETTLED_MS, are_ready, made, number, run_steps, seeds};
 use kubespray_controller::Ending;
 use kubespray_planner::operations::{UpgradeOptions, worker_windows};
-use kubespray_resource::{Event, EventKind, Object, OutcomeKind, Step};
+use kubespray_resource::{Event, EventKind, OutcomeKind};
 use kubespray_simulator::{Fault, Random, World};
-use serde_json::{Value, json};
+use operations::*;
 
 /// A control plane, two workers, and two with other hardware.
 const GROUPS: &str = "
@@ -97,34 +96,10 @@ fn groups_slide_in_windows_of_their_own_behind_one_worker_of_all() {
     assert_eq!(operation.left(&mut world), Vec::<String>::new());
 }
 
-/// A deployment of one pod that must stay.
-fn held_pod() -> Vec<Value> {
-    let labels = json!({"app": "web"});
-    vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {
-                "metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}),
-        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
-            "metadata": {"name": "web", "namespace": "default"},
-            "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}}}),
-    ]
-}
-
-fn put_objects(world: &mut World, manifests: Vec<Value>) {
-    let object = |(number, manifest)| {
-        let object = Object { kubeconfig: ADMIN.into(), component: "test".into(), manifest, force: true };
-        Step::new("a", "test", "test", &format!("object-{number}"), object)
-    };
-    let report = run_steps(world, "objects", manifests.into_iter().enumerate().map(object).collect());
-    assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
-    world.go_for(SETTLED_MS);
-}
-
 #[test]
 fn a_node_that_cannot_be_drained_is_upgraded_all_the_same_where_that_is_wished() {
     let mut world = made(&cluster(THREE, "1.36.2"));
-    put_objects(&mut world, held_pod());
+    put_objects(&mut world, "workload", workload(1, 1));
     // It is kept cordoned, so that it can be seen that it is given back.
     let vars = "drain_timeout: 5s\ndrain_retries: 0\ndrain_grace_period: 1\nupgrade_node_fail_if_drain_fails: false\n\
                 upgrade_node_uncordon_after_drain_failure: false";

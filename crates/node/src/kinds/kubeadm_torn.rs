@@ -20,8 +20,8 @@ const KUBECONFIGS: [&str; 5] =
 pub(super) fn clear(host: &dyn Host, wish: &Kubeadm) -> Result<(), Failure> {
     for name in KUBECONFIGS {
         let path = format!("/etc/kubernetes/{name}");
-        let is_whole =
-            |text: &str| ["clusters:", "contexts:", "users:"].iter().all(|part| text.contains(part));
+        // Users come last, and a line that was cut off has no end.
+        let is_whole = |text: &str| text.contains("users:") && text.ends_with('\n');
         if text_of(host, &path)?.is_some_and(|text| !is_whole(&text)) {
             host.remove(&path, false)?;
         }

@@ -21,11 +21,12 @@ use kubespray_planner::operations::{
 };
 use kubespray_planner::{Wishes, lint, plan};
 use kubespray_resource::{
-    Authority, CertificateRequest, Check, CheckState, Event, Facts, KeyAlgorithm, Plan, Probe, Resource,
-    Secrets, State, Step,
+    Authority, CertificateRequest, Check, CheckState, Event, Facts, KeyAlgorithm, NodeListed, Nodes,
+    NodesState, Object, Plan, Probe, Resource, Secrets, State, Step,
 };
 use kubespray_simulator::{Fault, Random, Sample, World};
 use kubespray_spec::ClusterSpec;
+use serde_json::{Value, json};
 use support::spec;
 
 /// Three hosts that are everything.
@@ -333,6 +334,41 @@ pub fn run_steps(world: &mut World, name: &str, steps: Vec<Step>) -> Report {
     let seen = world.observe(&wishes, &Secrets::default());
     let plan = plan(wishes, &seen, &Secrets::default()).unwrap();
     world.run(plan, name, &Secrets::default(), Options::default()).unwrap().0.unwrap()
+}
+
+/// A node as the cluster tells it.
+pub fn node(world: &mut World, name: &str) -> NodeListed {
+    let look = Nodes { kubeconfig: ADMIN.into() };
+    let items = BTreeMap::from([("a".to_owned(), vec![("a/test/node".into(), look.into())])]);
+    match world.states(items).into_values().next() {
+        Some(Ok(State::Nodes(NodesState::Listed(mut nodes)))) => nodes.remove(name).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Gives objects to the cluster, and waits for their pods.
+pub fn put_objects(world: &mut World, name: &str, manifests: Vec<Value>) {
+    let object = |(number, manifest)| {
+        let object = Object { kubeconfig: ADMIN.into(), component: "test".into(), manifest, force: true };
+        Step::new("a", "test", "test", &format!("object-{number}"), object)
+    };
+    let report = run_steps(world, name, manifests.into_iter().enumerate().map(object).collect());
+    assert_eq!(report.ending, Ending::Done, "{:?}", report.failures);
+    world.go_for(SETTLED_MS);
+}
+
+/// A deployment of some pods of which so many must stay.
+pub fn workload(replicas: u64, least: u64) -> Vec<Value> {
+    let labels = json!({"app": "web"});
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": {
+                "metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}),
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"minAvailable": least, "selector": {"matchLabels": labels}}}),
+    ]
 }
 
 /// A run of an operation, ready to be disturbed in many ways.

@@ -68,6 +68,26 @@ fn is_proved(resource: &Resource) -> bool {
     }
 }
 
+/// Whether what was done outlasts a loss of power as soon as it is done: files are synced when they are written, and
+/// objects are not on this host. What programs did is only on the disk when the end of its step is. A step whose end
+/// was lost is looked at again and found as it should be.
+pub(crate) fn lasts_at_once(resource: &Resource) -> bool {
+    matches!(
+        resource,
+        Resource::File(_)
+            | Resource::Directory(_)
+            | Resource::Link(_)
+            | Resource::Block(_)
+            | Resource::Line(_)
+            | Resource::Download(_)
+            | Resource::Archive(_)
+            | Resource::Object(_)
+            | Resource::ObjectAbsent(_)
+            | Resource::Prune(_)
+            | Resource::NodeState(_)
+    )
+}
+
 fn look(host: &dyn Host, resource: &Resource, secrets: &Secrets) -> Result<(State, Comparison), Failure> {
     let view = View::new(host, [resource]);
     let state = observe(&view, resource)?;

@@ -18,7 +18,7 @@ const LARGEST_TEXT: u64 = 256 * 1024;
 const READ_BY_ALL: u32 = 0o004;
 
 /// What is known of the file, so that it is read once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     all: Option<Vec<Before>>,
 }

@@ -82,6 +82,9 @@ pub trait Host {
     /// Adds bytes to the end of a file (made with mode 0600) and syncs it.
     fn append(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
 
+    /// Adds bytes to the end of a file that is there, on the disk only with the next [`Host::append`] to it.
+    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError>;
+
     /// Makes a file that must not exist yet, synced; `false` when it exists.
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError>;
 
@@ -91,7 +94,7 @@ pub trait Host {
     /// Makes a link at once, in place of a file or link.
     fn make_link(&self, path: &str, target: &str) -> Result<(), HostError>;
 
-    /// Sets mode and owner.
+    /// Sets mode and owner, synced.
     fn set_attributes(&self, path: &str, mode: Mode, owner: &Owner) -> Result<(), HostError>;
 
     /// Moves a file at once.

@@ -6,9 +6,24 @@ use kubespray_resource::{Failure, RunId};
 use crate::Host;
 use crate::paths::{self, JOURNAL};
 
-/// Adds an entry, synced. `fresh` says whether nothing of this run was written by this helper before: a line
-/// that a crash tore is then ended, so that it spoils no later one.
-pub(crate) fn append(host: &dyn Host, run: &RunId, entry: &JournalEntry, fresh: bool) -> Result<(), Failure> {
+/// How long an entry lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// It is on the disk, and with it all that was done before.
+    Synced,
+    /// It is on the disk with the next synced entry; a loss of power before that takes it away.
+    Noted,
+}
+
+/// Adds an entry. `fresh` says whether nothing of this run was written by this helper before: the entry is then synced
+/// whatever is asked for, and a line that a crash tore is ended, so that it spoils no later one.
+pub(crate) fn append(
+    host: &dyn Host,
+    run: &RunId,
+    entry: &JournalEntry,
+    fresh: bool,
+    lasting: Lasting,
+) -> Result<(), Failure> {
     let path = paths::of_run(JOURNAL, run, "jsonl")?;
     let mut line = String::new();
     if fresh {
@@ -19,7 +34,10 @@ pub(crate) fn append(host: &dyn Host, run: &RunId, entry: &JournalEntry, fresh: 
     }
     line.push_str(&serde_json::to_string(entry).map_err(|error| Failure::of_host(error.to_string()))?);
     line.push('\n');
-    Ok(host.append(&path, line.as_bytes())?)
+    match lasting {
+        Lasting::Noted if !fresh => Ok(host.note(&path, line.as_bytes())?),
+        _ => Ok(host.append(&path, line.as_bytes())?),
+    }
 }
 
 /// All whole entries of a run, in their order; torn lines are passed over.

@@ -18,7 +18,7 @@ use crate::{Host, HostError, paths};
 const RUNS_KEPT: usize = 2;
 
 /// What is known of the index, so that it is read once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Keeper {
     index: Option<Vec<KeptLine>>,
 }

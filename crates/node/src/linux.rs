@@ -195,6 +195,10 @@ impl Host for LinuxHost {
         files::append(&self.path(path), bytes).map_err(refused("append to", path))
     }
 
+    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError> {
+        files::note(&self.path(path), bytes).map_err(refused("append to", path))
+    }
+
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError> {
         files::create_new(&self.path(path), bytes).map_err(refused("make", path))
     }

@@ -8,6 +8,7 @@ use kubespray_resource::{ErrorClass, Failure, Mode, Outcome, Owner, Resource, Ru
 
 use crate::before::Memory;
 use crate::failure::is_gone;
+use crate::journal::Lasting;
 use crate::keep::Keeper;
 use crate::matrix;
 use crate::paths::BASE;
@@ -18,7 +19,7 @@ use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, ru
 const MOST_SYNCS: u32 = 10_000;
 
 /// A controller's session on a host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     build: String,
     /// Why no step is applied any more.
@@ -215,7 +216,7 @@ impl Session {
         let resource = wish.resource.with_inputs(&wish.inputs);
         let result = apply(host, &resource, &wish.secrets, &mut |state| {
             began = true;
-            self.write(host, wish, None)?;
+            self.write(host, wish, None, Lasting::Synced)?;
             if let Some(keep) = &wish.keep {
                 self.keeper.keep(host, wish, keep)?;
             }
@@ -235,7 +236,11 @@ impl Session {
             Ok(outcome) if began => self.left(host, wish, &resource).map(|()| outcome),
             result => result,
         };
-        match self.write(host, wish, Some(result.clone())) {
+        let lasting = match &result {
+            Ok(_) if !began || apply::lasts_at_once(&resource) => Lasting::Noted,
+            _ => Lasting::Synced,
+        };
+        match self.write(host, wish, Some(result.clone()), lasting) {
             Err(failure) if result.is_ok() => Err(failure),
             // What went wrong first says more than that it could not be written down.
             _ => result,
@@ -258,10 +263,11 @@ impl Session {
         host: &dyn Host,
         wish: &Apply,
         ended: Option<Result<Outcome, Failure>>,
+        lasting: Lasting,
     ) -> Result<(), Failure> {
         let entry = JournalEntry { step: wish.step.clone(), at_ms: host.now_ms(), ended };
         let is_fresh = !self.journalled.contains(&wish.run);
-        journal::append(host, &wish.run, &entry, is_fresh)?;
+        journal::append(host, &wish.run, &entry, is_fresh, lasting)?;
         self.journalled.insert(wish.run.clone());
         Ok(())
     }

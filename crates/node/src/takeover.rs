@@ -9,7 +9,7 @@ use crate::Host;
 use crate::paths::{self, BASE, HELPER};
 
 /// What tells a helper from others of its host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Takeover {
     own: Option<String>,
 }

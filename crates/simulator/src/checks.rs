@@ -7,6 +7,7 @@ use kubespray_resource::wire::{Answer, Apply, Holder, Reply};
 use kubespray_resource::{Disruption, Event, OutcomeKind, Plan, RunId, Secrets, StepId};
 use serde::Serialize;
 
+use crate::host::Applying;
 use crate::machine::Machine;
 
 /// Where a host keeps who works on the cluster.
@@ -171,7 +172,8 @@ impl Checks {
             }
         }
         // Without an intent in the journal nothing was changed.
-        if machine.host.inner.borrow().applying.as_ref().is_some_and(|applying| applying.is_journalled) {
+        let is_journalled = |applying: &Applying| applying.is_journalled;
+        if done.is_some() || machine.host.inner.borrow().applying.as_ref().is_some_and(is_journalled) {
             self.turn(&machine.name, apply, done.is_some());
         }
     }

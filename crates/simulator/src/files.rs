@@ -117,6 +117,15 @@ impl Files {
         }
     }
 
+    /// Adds to a file that is there, not synced.
+    pub(crate) fn note(&mut self, path: &str, bytes: &[u8]) -> bool {
+        self.edit(path, |entry| {
+            if let Node::File(old) = &mut entry.node {
+                Rc::make_mut(old).extend_from_slice(bytes);
+            }
+        })
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = (&String, &Entry)> {
         self.entries.iter()
     }

@@ -448,6 +448,14 @@ impl Host for SimHost {
         Ok(())
     }
 
+    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError> {
+        let mut inner = self.write_effect(path)?;
+        if !inner.files.note(path, bytes) {
+            return Err(refused(path, "no such file or directory"));
+        }
+        Ok(())
+    }
+
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError> {
         if self.metadata(path)?.is_some() {
             return Ok(false);
@@ -479,6 +487,7 @@ impl Host for SimHost {
             entry.mode = mode;
             entry.owner = owner.clone();
         });
+        inner.files.sync();
         if is_there { Ok(()) } else { Err(refused(path, "no such file or directory")) }
     }
 

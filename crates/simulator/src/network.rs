@@ -232,7 +232,7 @@ impl World {
             let mut inner = machine.host.inner.borrow_mut();
             // Whoever has waited for this long waits its own time to its end.
             if now < since + LONGEST_WAIT_US {
-                before = Some((request.clone(), inner.clone()));
+                before = Some((request.clone(), inner.clone(), helper.session.clone()));
                 inner.gives_way = true;
             }
         }
@@ -243,8 +243,9 @@ impl World {
         });
         let spent_us = machine.host.inner.borrow().spent_us;
         let waits_us = machine.host.inner.borrow().waits_us;
-        if let (Some(waits_us), Some((request, inner))) = (waits_us, before) {
+        if let (Some(waits_us), Some((request, inner, session))) = (waits_us, before) {
             *machine.host.inner.borrow_mut() = inner;
+            helper.session = session;
             helper.inbox.push_front(request);
             helper.free_at_us = now + spent_us + waits_us;
             machine.applying_until_us = helper.free_at_us;

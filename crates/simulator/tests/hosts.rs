@@ -17,18 +17,20 @@ fn a_power_loss_takes_what_was_not_synced() {
     let host = world.host("a").unwrap();
     host.write("/etc/kept", b"x", Mode::PUBLIC, &Owner::root()).unwrap();
     host.set_attributes("/etc/kept", Mode::PRIVATE, &Owner::root()).unwrap();
-    assert_eq!(host.metadata("/etc/kept").unwrap().unwrap().mode, Mode::PRIVATE);
+    host.note("/etc/kept", b"y").unwrap();
+    assert_eq!(host.text("/etc/kept").as_deref(), Some("xy"));
     let boot = host.boot_id().unwrap();
     off(&mut world);
     let host = world.host("a").unwrap();
-    assert_eq!(host.metadata("/etc/kept").unwrap().unwrap().mode, Mode::PUBLIC);
+    assert_eq!(host.text("/etc/kept").as_deref(), Some("x"));
+    assert_eq!(host.metadata("/etc/kept").unwrap().unwrap().mode, Mode::PRIVATE);
     assert_ne!(host.boot_id().unwrap(), boot);
     // A later sync keeps it.
-    host.set_attributes("/etc/kept", Mode::PRIVATE, &Owner::root()).unwrap();
-    host.append("/etc/other", b"y").unwrap();
+    host.note("/etc/kept", b"y").unwrap();
+    host.append("/etc/kept", b"z").unwrap();
     off(&mut world);
     let host = world.host("a").unwrap();
-    assert_eq!(host.metadata("/etc/kept").unwrap().unwrap().mode, Mode::PRIVATE);
+    assert_eq!(host.text("/etc/kept").as_deref(), Some("xyz"));
 }
 
 #[test]

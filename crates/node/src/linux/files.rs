@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use kubespray_resource::{Digest, Mode, Owner, PathKind};
+use rustix::process::{getegid, geteuid};
 use sha2::{Digest as _, Sha256};
 
 use super::names::Names;
@@ -160,13 +161,23 @@ fn pour(from: &mut impl Read, to: &mut File) -> io::Result<()> {
     }
 }
 
-/// Owner first: changing it takes away set-user-id bits.
-fn own(file: &File, mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
+/// Owner first: changing it takes away set-user-id bits. Says whether anything was changed.
+fn own(file: &File, mode: Mode, uid: u32, gid: u32) -> io::Result<bool> {
     let is = file.metadata()?;
-    if (is.uid(), is.gid()) != (uid, gid) {
+    let is_theirs = (is.uid(), is.gid()) == (uid, gid);
+    if !is_theirs {
         fchown(file, Some(uid), Some(gid))?;
     }
-    file.set_permissions(Permissions::from_mode(mode.0))
+    if is_theirs && is.mode() & 0o7777 == mode.0 {
+        return Ok(false);
+    }
+    file.set_permissions(Permissions::from_mode(mode.0))?;
+    Ok(true)
+}
+
+/// As [`own`], and synced.
+fn own_synced(file: &File, mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
+    if own(file, mode, uid, gid)? { file.sync_all() } else { Ok(()) }
 }
 
 /// The label that SELinux gave to the file that is replaced stays.
@@ -192,6 +203,11 @@ pub(super) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if made { sync_folder(path) } else { Ok(()) }
 }
 
+/// Adds to a file without syncing it.
+pub(super) fn note(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().append(true).open(path)?.write_all(bytes)
+}
+
 pub(super) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     // Linked into place when it is whole: nobody sees half a file, and only one can win.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -209,9 +225,11 @@ pub(super) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 }
 
 pub(super) fn make_dir(path: &Path, mode: Mode, uid: u32, gid: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    // Until it is theirs nobody else may do anything in it.
+    let is_ours = (uid, gid) == (geteuid().as_raw(), getegid().as_raw());
+    match DirBuilder::new().mode(if is_ours { mode.0 } else { 0o700 }).create(path) {
         Ok(()) => {
-            own(&File::open(path)?, mode, uid, gid)?;
+            own_synced(&File::open(path)?, mode, uid, gid)?;
             sync_folder(path)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -242,7 +260,7 @@ pub(super) fn set_attributes(path: &Path, mode: Mode, uid: u32, gid: u32) -> io:
                 | rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
         )
         .open(path)?;
-    own(&file, mode, uid, gid)
+    own_synced(&file, mode, uid, gid)
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {

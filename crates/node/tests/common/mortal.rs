@@ -62,6 +62,10 @@ impl Host for Mortal<'_> {
         self.effect()?;
         self.host.append(path, bytes)
     }
+    fn note(&self, path: &str, bytes: &[u8]) -> Result<(), HostError> {
+        self.effect()?;
+        self.host.note(path, bytes)
+    }
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool, HostError> {
         self.effect()?;
         self.host.create_new(path, bytes)

@@ -59,6 +59,13 @@ impl Printer {
         self.note(flushed);
     }
 
+    /// The same, for people alone.
+    pub(crate) fn remark_now(&mut self, line: impl AsRef<str>) {
+        if !self.is_json() {
+            self.line_now(line);
+        }
+    }
+
     /// A result as JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
         let written = serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from);

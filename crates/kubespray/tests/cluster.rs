@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use support::site::Programs;
 use support::{
-    changes, has, json as json_of, kubespray, left_out, sh, site, start, write_groups, write_inventory,
+    Run, changes, has, json as json_of, kubespray, left_out, sh, site, start, write_groups, write_inventory,
 };
 
 const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf";
@@ -65,6 +65,50 @@ fn lab_a_cluster_is_made_once() {
     let began = Instant::now();
     has(&cluster(&["cluster"]), 0, "Nothing to do: 3 hosts as wished.");
     eprintln!("a second run: {:?}", began.elapsed());
+
+    pods_reach_what_they_must(&lab, &|what| cluster(what));
+}
+
+/// Pods of ours are made, tried and removed; a way that is cut is found by those whose way it was.
+fn pods_reach_what_they_must(lab: &Lab, cluster: &dyn Fn(&[&str]) -> Run) {
+    let began = Instant::now();
+    let all = cluster(&["verify", "--with-pods", "--output", "json"]);
+    eprintln!("the network of pods is tried: {:?}", began.elapsed());
+    assert_eq!(all.code, 0, "{}{}", all.out, all.err);
+    let found: Json = serde_json::from_str(all.out.lines().last().unwrap()).unwrap();
+    let holds = |name: &str| {
+        let all = found["assertions"].as_array().unwrap().iter();
+        all.filter(|one| one["name"] == name && one["holds"] == true).count()
+    };
+    assert_eq!(holds("probe-pods"), 1, "asked of one control plane");
+    for name in [
+        "pod-network",
+        "host-to-pods",
+        "pod-to-host",
+        "pod-to-services",
+        "host-to-services",
+        "node-ports",
+        "pod-names",
+    ] {
+        assert_eq!(holds(name), 3, "{name}");
+    }
+    assert_eq!(holds("drift"), 1, "nothing is left behind");
+
+    // The range of the second host, as the lab's network has it, in halves: they count for more than the way there.
+    let cut_off = |verb: &str| {
+        for half in ["10.233.66.0/25", "10.233.66.128/25"] {
+            sh(lab, "cluster1", &format!("ip route {verb} blackhole {half}"));
+        }
+    };
+    cut_off("add");
+    let cut = cluster(&["verify", "--with-pods", "--wait", "5", "pod-network", "host-to-pods"]);
+    has(&cut, 1, "failed  pod-network   pods reach pods of other nodes (1 of 3)");
+    has(&cut, 1, "error[pod-network]: cluster1: 2 of 4 tries failed; the pod of `cluster2`: connect to");
+    has(&cut, 1, "error[pod-network]: cluster2: 2 of 4 tries failed; the pod of `cluster1`: ");
+    has(&cut, 1, "error[host-to-pods]: cluster1: the pod of `cluster2`: connect to");
+    cut_off("del");
+    let namespaces = sh(lab, "cluster1", &format!("{KUBECTL} get namespaces --output name"));
+    assert!(!namespaces.contains("kubespray-verify"), "{namespaces}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind, PortState};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PathKind, PortState, Trial};
 use serde::{Deserialize, Serialize};
 
 /// A host. Everything that the helper does to the world goes through here, so that a simulated host can
@@ -140,6 +140,20 @@ pub trait Host {
         Err(HostError::Unreachable { what: format!("ask `{address}`"), why: "nothing listens there".into() })
     }
 
+    /// Tries what the network leads to, all at once, from the host itself or from within the network of one of its
+    /// pods: for each why it failed. A pod that is not there is an error.
+    fn try_network(&self, pod: Option<&str>, trials: &[Trial]) -> Result<Vec<Option<String>>, HostError> {
+        let _ = trials;
+        Err(no_pods(pod.unwrap_or_default()))
+    }
+
+    /// Listens within the network of a pod for some time while the host does other things. Whoever connects gets many
+    /// bytes, datagrams come back. What was listened at in pods before is let go.
+    fn listen_in_pod(&self, pod: &str, port: u16, time: Duration) -> Result<(), HostError> {
+        let _ = (port, time);
+        Err(no_pods(pod))
+    }
+
     /// Bytes of a file that the controller keeps, from an offset on. Waits as long as something comes within the
     /// timeout. A host that no controller is connected to gets none.
     fn supply(&self, digest: &Digest, offset: u64, timeout: Duration) -> Result<Chunk, HostError> {
@@ -233,6 +247,10 @@ impl Spawn {
             timeout: Duration::from_mins(1),
         }
     }
+}
+
+fn no_pods(pod: &str) -> HostError {
+    HostError::Refused { what: format!("enter the pod `{pod}`"), why: "this host has none".into() }
 }
 
 /// What a program left.

@@ -7,6 +7,7 @@ mod files;
 mod http;
 mod names;
 mod network;
+mod pods;
 mod ports;
 mod process;
 mod remove;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
-use kubespray_resource::{Digest, Facts, Mode, Owner, PortState};
+use kubespray_resource::{Digest, Facts, Mode, Owner, PortState, Trial};
 
 use crate::supply::Supply;
 use crate::{Chunk, Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp};
@@ -42,6 +43,7 @@ pub struct LinuxHost {
     agents: http::Agents,
     supply: Option<Mutex<Supply>>,
     listeners: Mutex<ports::Listeners>,
+    in_pod: Mutex<pods::Listening>,
 }
 
 impl Default for LinuxHost {
@@ -67,6 +69,7 @@ impl LinuxHost {
             agents: http::Agents::default(),
             supply: None,
             listeners: Mutex::default(),
+            in_pod: Mutex::default(),
         }
     }
 
@@ -264,6 +267,15 @@ impl Host for LinuxHost {
     fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(listeners.listen(&self.root, ports, time))
+    }
+
+    fn try_network(&self, pod: Option<&str>, trials: &[Trial]) -> Result<Vec<Option<String>>, HostError> {
+        pods::try_network(&self.root, pod, trials)
+    }
+
+    fn listen_in_pod(&self, pod: &str, port: u16, time: Duration) -> Result<(), HostError> {
+        let mut listening = self.in_pod.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.listen(&self.root, pod, port, time)
     }
 
     fn connect_socket(&self, path: &str) -> Result<(), HostError> {

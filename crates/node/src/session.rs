@@ -18,6 +18,9 @@ use crate::{Host, HostError, Spawn, apply, journal, lock, observe_all, paths, ru
 /// More would only fill the disk that is measured.
 const MOST_SYNCS: u32 = 10_000;
 
+/// Nobody is listened for longer in a pod.
+const LONGEST_IN_POD: Duration = Duration::from_mins(5);
+
 /// A controller's session on a host.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -145,6 +148,14 @@ impl Session {
             }
             Ask::Listen { ports, seconds } => {
                 Answer::Listening(host.listen(&ports, Duration::from_secs(seconds).min(matrix::LONGEST))?)
+            }
+            Ask::ListenInPod { pod, port, seconds } => {
+                let time = Duration::from_secs(seconds).min(LONGEST_IN_POD);
+                host.listen_in_pod(&pod, port, time)?;
+                Answer::Ok
+            }
+            Ask::Pods { kubeconfig, namespace } => {
+                Answer::Pods(Box::new(status::pods(host, &kubeconfig, &namespace)?))
             }
             Ask::Packets { addresses, largest } => {
                 Answer::Packets(matrix::packets(host, &addresses, largest)?)

@@ -1,16 +1,18 @@
 //! How certificates, API servers and nodes are, for `kubespray status`. Nothing is changed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use kubespray_resource::{
-    ApiServerStatus, CertificateEnd, ComponentStatus, Cordon, Failure, KubernetesStatus, NodeStatus,
-    condition_problem,
+    ApiServerStatus, CertificateEnd, ComponentStatus, Cordon, Failure, KubernetesStatus, NodeStatus, PodSeen,
+    PodsSeen, ServiceSeen, condition_problem,
 };
 use serde_json::Value;
 
 use crate::kinds::assertion::{api, local, told};
 use crate::kinds::certificate::now_s;
 use crate::kinds::node_state::present;
+use crate::kubernetes::client::escaped;
 use crate::kubernetes::health::text;
 use crate::kubernetes::{ApiError, Client};
 use crate::{Host, x509};
@@ -57,6 +59,41 @@ pub(crate) fn api_server(
         Ok(finding)
     }))?;
     Ok(ApiServerStatus { version, problem: finding.map(|finding| finding.problem) })
+}
+
+/// The pods that run and the services of a namespace that have addresses.
+pub(crate) fn pods(host: &dyn Host, kubeconfig: &str, namespace: &str) -> Result<PodsSeen, ApiError> {
+    let client = Client::open_for_look(host, kubeconfig)?;
+    let folder = format!("/api/v1/namespaces/{}", escaped(namespace));
+    let mut seen = PodsSeen::default();
+    for pod in client.list("list pods", &format!("{folder}/pods"), &[])? {
+        let addresses = addresses(&pod, "/status/podIPs", "/ip");
+        let is_leaving = pod.pointer("/metadata/deletionTimestamp").is_some();
+        if text(&pod, "/status/phase") == "Running" && !addresses.is_empty() && !is_leaving {
+            let found = PodSeen { uid: text(&pod, "/metadata/uid").to_owned(), addresses };
+            seen.pods.insert(text(&pod, "/spec/nodeName").to_owned(), found);
+        }
+    }
+    for service in client.list("list services", &format!("{folder}/services"), &[])? {
+        let addresses = addresses(&service, "/spec/clusterIPs", "");
+        let ports = service.pointer("/spec/ports").and_then(Value::as_array);
+        let node_ports = ports.into_iter().flatten().filter_map(|port| {
+            let number = u16::try_from(port.pointer("/nodePort")?.as_u64()?).ok()?;
+            Some((text(port, "/name").to_owned(), number))
+        });
+        let node_ports = node_ports.collect();
+        if !addresses.is_empty() {
+            let found = ServiceSeen { addresses, node_ports };
+            seen.services.insert(text(&service, "/metadata/name").to_owned(), found);
+        }
+    }
+    Ok(seen)
+}
+
+/// The addresses in a list.
+fn addresses(object: &Value, list: &str, field: &str) -> Vec<IpAddr> {
+    let list = object.pointer(list).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|item| text(item, field).parse().ok()).collect()
 }
 
 /// The nodes and the components of control planes that an API server knows.

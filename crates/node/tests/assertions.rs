@@ -18,7 +18,8 @@ mod common;
 mod fields;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::UdpSocket;
+use std::io::Write as _;
+use std::net::{TcpListener, UdpSocket};
 
 use apiserver::ApiServer;
 use base64::Engine as _;
@@ -26,6 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use cluster::*;
 use common::World;
 use kubespray_node::Host;
+use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::*;
 use serde_json::{Value, json};
 
@@ -421,4 +423,83 @@ fn a_datagram_comes_back_or_is_told_not_to() {
     let names = BTreeMap::from([("a.b".to_owned(), "10.0.0.1".parse().unwrap())]);
     let told = problem(&world, Assertion::Names { server: "127.0.0.199".parse().unwrap(), names }).unwrap();
     assert!(told.starts_with("`a.b` at 127.0.0.199: "), "{told}");
+}
+
+#[test]
+fn the_network_is_tried_and_what_does_not_come_is_told() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = listener.local_addr().unwrap().to_string();
+    let echo = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let datagram = echo.local_addr().unwrap().to_string();
+    let serving = std::thread::spawn(move || {
+        // All that is wished, too little, and one who only connects.
+        for count in [65_536, 1, 0] {
+            listener.accept().unwrap().0.write_all(&vec![b'x'; count]).unwrap();
+        }
+        let mut bytes = [0; 2000];
+        let (count, from) = echo.recv_from(&mut bytes).unwrap();
+        echo.send_to(&bytes[..count], from).unwrap();
+        let (_, from) = echo.recv_from(&mut bytes).unwrap();
+        echo.send_to(b"another", from).unwrap();
+    });
+    let network = |pod: Option<&str>, target: TrialTarget| Assertion::Network {
+        pod: pod.map(Into::into),
+        trials: vec![Trial { what: "it".into(), target }],
+    };
+    let of_host = |target: TrialTarget| problem(&world, network(None, target));
+    assert_eq!(of_host(TrialTarget::Stream(stream.clone())), None);
+    let told = of_host(TrialTarget::Stream(stream.clone())).unwrap();
+    assert_eq!(told, format!("it: {stream} sent 1 bytes in place of 65536"));
+    assert_eq!(of_host(TrialTarget::Connection(stream.clone())), None);
+    assert_eq!(of_host(TrialTarget::Datagram(datagram.clone())), None);
+    let told = of_host(TrialTarget::Datagram(datagram.clone())).unwrap();
+    assert_eq!(told, format!("it: {datagram} sends another datagram back"));
+    serving.join().unwrap();
+    let told = of_host(TrialTarget::Connection(stream.clone())).unwrap();
+    assert_eq!(told, format!("it: connect to {stream}: connection refused"));
+    let name = || TrialTarget::Name { name: "a.b".into(), address: "10.0.0.1".parse().unwrap() };
+    assert_eq!(of_host(name()).unwrap(), "it: its `resolv.conf` names no server");
+    world.put("/etc/resolv.conf", "nameserver 127.0.0.199\nsearch x.y\n");
+    let told = of_host(name()).unwrap();
+    assert!(told.starts_with("it: `a.b` at 127.0.0.199: "), "the search domain first, then the name: {told}");
+    let all = [TrialTarget::Connection(stream.clone()), TrialTarget::Stream(stream)];
+    let trials = all.map(|target| Trial { what: "it".into(), target }).into();
+    let told = problem(&world, Assertion::Network { pod: None, trials }).unwrap();
+    assert!(told.starts_with("2 of 2 tries failed; it: connect to"), "{told}");
+    let told = problem(&world, network(Some("no-such-pod"), name())).unwrap();
+    assert_eq!(told, "enter the network of the pod `no-such-pod`: no process is in it");
+}
+
+#[test]
+fn pods_and_services_of_a_namespace_are_told_by_their_addresses() {
+    let (world, server) = cluster();
+    let pod = |name: &str, phase: &str, node: &str, ips: Value| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "n", "labels": {}},
+            "spec": {"nodeName": node}, "status": {"phase": phase, "podIPs": ips}})
+    };
+    for object in [
+        pod("a", "Running", "n1", json!([{"ip": "10.0.0.1"}, {"ip": "fd00::1"}])),
+        pod("b", "Pending", "n2", json!([])),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"},
+            "spec": {"clusterIPs": ["10.1.0.1"], "ports": [{"name": "x", "nodePort": 30001}, {"name": "y"}]}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "headless", "namespace": "n"},
+            "spec": {"clusterIPs": ["None"]}}),
+    ] {
+        server.put(object);
+    }
+    let ask = Ask::Pods { kubeconfig: kubeconfig(), namespace: "n".into() };
+    let answers = common::ask(&mut kubespray_node::Session::new("build"), &world.host, ask);
+    let [Answer::Pods(seen)] = &answers[..] else { panic!("{answers:?}") };
+    let pod = PodSeen {
+        uid: seen.pods["n1"].uid.clone(),
+        addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+    };
+    assert!(pod.uid.starts_with("uid-"), "{pod:?}");
+    assert_eq!(seen.pods, BTreeMap::from([("n1".to_owned(), pod)]));
+    let service = ServiceSeen {
+        addresses: vec!["10.1.0.1".parse().unwrap()],
+        node_ports: BTreeMap::from([("x".to_owned(), 30_001)]),
+    };
+    assert_eq!(seen.services, BTreeMap::from([("s".to_owned(), service)]));
 }

@@ -6,10 +6,13 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubespray_planner::components::{ASSERTIONS, Live, Site, assertion_of};
-use kubespray_planner::operations::{cluster, verify};
+use kubespray_planner::components::{ASSERTIONS, Live, POD_ASSERTIONS, Site, assertion_of};
+use kubespray_planner::operations::{PodProbes, cluster, pod_network, pod_probes, verify};
 use kubespray_planner::{ItemKind, Seen, Wishes, lint, plan, render};
-use kubespray_resource::{CheckState, Facts, Resource, Secrets, State, Step};
+use kubespray_resource::{
+    Assertion, Check, CheckState, Facts, PodSeen, PodsSeen, Probe, Resource, Secrets, ServiceSeen, State,
+    Step,
+};
 use support::{debian, spec};
 
 const HOSTS: &str = "
@@ -164,4 +167,115 @@ fn what_is_rendered_of_a_small_site() {
         );
     }
     insta::assert_snapshot!(out);
+}
+
+fn with_pods(vars: &str) -> PodProbes {
+    let (spec, facts) = (spec(HOSTS, vars, &facts()), facts());
+    pod_probes(&Site { spec: &spec, facts: &facts, live: &Live::default() }).unwrap()
+}
+
+/// A pod on each node, and the services.
+fn pods_seen() -> PodsSeen {
+    let pod =
+        |uid: &str, address: &str| PodSeen { uid: uid.into(), addresses: vec![address.parse().unwrap()] };
+    let service = |address: &str, ports: &[(&str, u16)]| ServiceSeen {
+        addresses: vec![address.parse().unwrap()],
+        node_ports: ports.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
+    };
+    PodsSeen {
+        pods: [("c".to_owned(), pod("uid-c", "10.233.64.2")), ("w".to_owned(), pod("uid-w", "10.233.65.2"))]
+            .into(),
+        services: [
+            ("probe".to_owned(), service("10.233.0.7", &[("stream", 30_001), ("datagram", 30_002)])),
+            ("probe-here".to_owned(), service("10.233.0.8", &[])),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn pods_of_ours_are_made_tried_and_removed() {
+    let probes = with_pods("");
+    let mut out = String::new();
+    for step in &probes.setup.steps {
+        let Resource::Object(object) = &step.resource else { panic!("{}", step.id) };
+        out += &format!("{}\n    {}\n", step.id, object.manifest);
+    }
+    out += &shown(&probes.running.steps);
+    for step in &probes.teardown.steps {
+        out += &format!("{}: {}\n", step.id, step.resource.title());
+    }
+    let (spec, facts) = (spec(HOSTS, "", &facts()), facts());
+    let site = Site { spec: &spec, facts: &facts, live: &Live::default() };
+    let network = pod_network(&site, &pods_seen());
+    out += &shown(&network.steps);
+    insta::assert_snapshot!(out);
+
+    // Two that do this at the same time would be in each other's way.
+    assert_eq!(
+        (probes.setup.lock_hosts, probes.teardown.lock_hosts),
+        (vec!["c".into(), "e".into()], vec!["c".into(), "e".into()])
+    );
+    let named =
+        |steps: &[Step]| steps.iter().map(|step| assertion_of(step).unwrap().name).collect::<BTreeSet<_>>();
+    let all: BTreeSet<&str> = POD_ASSERTIONS.iter().map(|named| named.name).collect();
+    assert_eq!(&named(&probes.running.steps) | &named(&network.steps), all);
+    assert!(
+        pod_network(&site, &PodsSeen::default()).steps.is_empty(),
+        "nothing leads to pods that do not run"
+    );
+}
+
+#[test]
+fn pods_are_not_made_where_they_have_no_network_or_nobody_can() {
+    let refusal = |vars: &str, known: &BTreeMap<String, Facts>| {
+        let spec = spec(HOSTS, vars, &facts());
+        pod_probes(&Site { spec: &spec, facts: known, live: &Live::default() }).unwrap_err().message
+    };
+    assert_eq!(
+        refusal("kube_network_plugin: none", &facts()),
+        "without a network for pods of Kubespray's there is nothing to try (`kube_network_plugin`)"
+    );
+    let mut known = facts();
+    known.remove("c");
+    assert_eq!(refusal("", &known), "no control plane answers, so no pods can be made");
+}
+
+#[test]
+fn a_thousand_hosts_try_a_few_others_each() {
+    let names: Vec<String> = (0..1000).map(|number| format!("n{number}")).collect();
+    let hosts: String = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| format!("{name}: {{ip: 10.0.{}.{}}}, ", at / 250, at % 250 + 1))
+        .collect();
+    let inventory = format!(
+        "all: {{hosts: {{{hosts}}}, children: {{kube_control_plane: {{hosts: {{n0: }}}}, etcd: {{hosts: {{n0: }}}}, kube_node: {{hosts: {{{}}}}}}}}}",
+        names.iter().map(|name| format!("{name}: , ")).collect::<String>()
+    );
+    let facts: BTreeMap<String, Facts> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| (name.clone(), debian(&format!("10.0.{}.{}", at / 250, at % 250 + 1))))
+        .collect();
+    let spec = spec(&inventory, "", &facts);
+    let site = Site { spec: &spec, facts: &facts, live: &Live::default() };
+    let pod = |at: usize| PodSeen {
+        uid: at.to_string(),
+        addresses: vec![std::net::Ipv4Addr::from_bits(at as u32).into()],
+    };
+    let pods = names.iter().enumerate().map(|(at, name)| (name.clone(), pod(at))).collect();
+    let wishes = pod_network(&site, &PodsSeen { pods, ..PodsSeen::default() });
+    let mut tried: BTreeMap<String, usize> = BTreeMap::new();
+    for step in wishes.steps.iter().filter(|step| step.id.as_str().ends_with("/pod-network")) {
+        let Resource::Check(Check { probe: Probe::Cluster(Assertion::Network { trials, .. }), .. }) =
+            &step.resource
+        else {
+            panic!("{}", step.id)
+        };
+        // Each of a few by a stream and by a datagram.
+        assert_eq!(trials.len(), 16, "{}", step.id);
+        trials.iter().for_each(|trial| *tried.entry(trial.what.clone()).or_default() += 1);
+    }
+    assert_eq!(tried.len(), 1000, "everybody is tried by somebody");
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApiServerStatus, CertificateEnd, Digest, Facts, Failure, Keep, KubernetesStatus, Outcome, PacketSize,
-    PortState, Resource, RunId, Secrets, State, StepId, Token,
+    PodsSeen, PortState, Resource, RunId, Secrets, State, StepId, Token,
 };
 
 /// Both sides must speak the same version.
@@ -154,6 +154,23 @@ pub enum Ask {
     Resolve {
         /// The names.
         names: Vec<String>,
+    },
+    /// Listen within the network of a pod: whoever connects gets many bytes, and datagrams come back. Answered at once;
+    /// the helper goes on while it answers other requests. What an earlier request listened at is let go.
+    ListenInPod {
+        /// The pod, by its uid.
+        pod: String,
+        /// The port.
+        port: u16,
+        /// For how long, in seconds; five minutes at most, 0 for no more.
+        seconds: u64,
+    },
+    /// Which pods and services does this namespace have?
+    Pods {
+        /// The kubeconfig on the host: who asks, and whom is believed.
+        kubeconfig: String,
+        /// The namespace.
+        namespace: String,
     },
     /// What time is it? Answered by a look at the clock alone: its time is known as well as half of the round trip.
     Clock,
@@ -328,6 +345,8 @@ pub enum Answer {
     ApiServer(ApiServerStatus),
     /// What an API server knows.
     Kubernetes(Box<KubernetesStatus>),
+    /// Pods and services of a namespace.
+    Pods(Box<PodsSeen>),
     /// Nothing happens, but the helper lives.
     Heartbeat {
         /// The step under way.

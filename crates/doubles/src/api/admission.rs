@@ -17,6 +17,9 @@ fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Where ports of nodes lie.
+const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
+
 /// Sets a field where there is none.
 fn default(object: &mut Value, path: &[&str], value: Value) {
     let mut at = object;
@@ -263,6 +266,35 @@ impl Api {
         }
         let address = service["spec"]["clusterIP"].clone();
         default(service, &["spec", "clusterIPs"], json!([address]));
+        if ["NodePort", "LoadBalancer"].contains(&text(service, "/spec/type")) {
+            self.node_ports(live, service)?;
+        }
+        Ok(())
+    }
+
+    /// Ports that name no port of nodes keep the one that they have, or get a free one.
+    fn node_ports(&self, live: Option<&Value>, service: &mut Value) -> Result<(), Refusal> {
+        let ports_of = |service: &Value| {
+            service.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let folder = known("Service").map(|kind| kind.folder()).unwrap_or_default();
+        let (items, _) = self.store.list(&folder).map_err(Refusal::store)?;
+        let mut taken: BTreeSet<u64> = items
+            .iter()
+            .flat_map(|item| ports_of(&item.value))
+            .chain(ports_of(service))
+            .filter_map(|port| port["nodePort"].as_u64())
+            .collect();
+        let before = live.map(ports_of).unwrap_or_default();
+        if let Some(Value::Array(ports)) = service.pointer_mut("/spec/ports") {
+            for port in ports.iter_mut().filter(|port| port["nodePort"].as_u64().is_none()) {
+                let own = before.iter().find(|one| one["name"] == port["name"]);
+                let kept = own.and_then(|own| own["nodePort"].as_u64());
+                let number = kept.or_else(|| NODE_PORTS.into_iter().find(|number| !taken.contains(number)));
+                taken.extend(number);
+                port["nodePort"] = json!(number);
+            }
+        }
         Ok(())
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
                     .ok_or_else(|| format!("nodes {name:?} not found"))?;
                 is_known = true;
             }
-            round(&client, &mut listeners, &mut routes)
+            round(&client, &name, &mut listeners, &mut routes)
         });
         let problem = problem.err().unwrap_or_default();
         if !problem.is_empty() && problem != last {
@@ -148,6 +148,7 @@ fn health(document: &Value) -> Result<(), String> {
 /// Makes what services there are reachable.
 fn round(
     client: &Client,
+    node: &str,
     listeners: &mut BTreeMap<(SocketAddr, bool), Option<Backends>>,
     routes: &mut std::collections::BTreeSet<IpAddr>,
 ) -> Result<(), String> {
@@ -168,11 +169,16 @@ fn round(
             let number = |key: &str| {
                 port.get(key).and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok())
             };
-            let behind = own.map(|own| backends(own, port)).unwrap_or_default();
+            let behind = |policy: &str| {
+                let node = (text(service, policy) == "Local").then_some(node);
+                own.map(|own| backends(own, port, node)).unwrap_or_default()
+            };
             if let Some(number) = number("port") {
-                wanted.insert((SocketAddr::new(address, number), is_udp), behind.clone());
+                let behind = behind("/spec/internalTrafficPolicy");
+                wanted.insert((SocketAddr::new(address, number), is_udp), behind);
             }
             if let Some(number) = number("nodePort").filter(|number| *number > 0) {
+                let behind = behind("/spec/externalTrafficPolicy");
                 wanted.insert((SocketAddr::from(([0, 0, 0, 0], number)), is_udp), behind);
             }
         }
@@ -202,15 +208,16 @@ fn round(
     Ok(())
 }
 
-/// The addresses behind a port of a service.
-fn backends(endpoints: &Value, port: &Value) -> Vec<SocketAddr> {
+/// The addresses behind a port of a service, all or those of a node.
+fn backends(endpoints: &Value, port: &Value, node: Option<&str>) -> Vec<SocketAddr> {
     let mut out = Vec::new();
     for subset in list(endpoints, "/subsets") {
         let ports = list(subset, "/ports");
         let own = ports.iter().find(|one| text(one, "/name") == text(port, "/name"));
         let number = own.and_then(|one| one["port"].as_u64()).and_then(|number| u16::try_from(number).ok());
         let Some(number) = number else { continue };
-        for address in list(subset, "/addresses") {
+        let is_meant = |address: &&Value| node.is_none_or(|node| text(address, "/nodeName") == node);
+        for address in list(subset, "/addresses").iter().filter(is_meant) {
             out.extend(text(address, "/ip").parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, number)));
         }
     }

@@ -148,6 +148,12 @@ pub(crate) struct Verify {
     /// How long to wait at most for what is not true yet, in seconds; 0 looks once
     #[arg(long, value_name = "S", help_heading = "Verify")]
     pub(crate) wait: Option<u64>,
+    /// Also try the network of pods: from a pod on every node, by services and ports of nodes, and names in pods
+    ///
+    /// The pods are made in a namespace of their own, `kubespray-verify`, which goes again. They run the image that every
+    /// pod begins with; nothing is fetched.
+    #[arg(long, help_heading = "Verify")]
+    pub(crate) with_pods: bool,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]

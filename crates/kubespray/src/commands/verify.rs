@@ -14,14 +14,16 @@ use crate::operation::{self, Asked, Reach, Verdict};
 use crate::printer::Printer;
 
 pub(crate) fn run(options: &Verify, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let asked = Asked::new(&options.assertions)?;
-    report(printer, None, |tell| operation::verify(options, &asked, tell))
+    let asked = Asked::new(&options.assertions, options.with_pods)?;
+    // Runs tell events before it.
+    let event = options.with_pods.then_some("verified");
+    report(printer, event, |printer| operation::verify(options, &asked, printer))
 }
 
 /// Behind a run: everything, over the hosts that it reached.
 pub(super) fn after(reach: Reach, common: &Common, printer: &mut Printer) -> Result<ExitCode, Failure> {
-    let asked = Asked::new(&[])?;
-    report(printer, Some("verified"), |tell| operation::verify_after(reach, common, &asked, tell))
+    let asked = Asked::new(&[], false)?;
+    report(printer, Some("verified"), |printer| operation::verify_after(reach, common, &asked, printer))
 }
 
 type Found = Result<(Vec<Verdict>, Vec<Diagnostic>), Failure>;
@@ -30,15 +32,9 @@ type Found = Result<(Vec<Verdict>, Vec<Diagnostic>), Failure>;
 fn report(
     printer: &mut Printer,
     event: Option<&str>,
-    verify: impl FnOnce(&mut dyn FnMut(&str)) -> Found,
+    verify: impl FnOnce(&mut Printer) -> Found,
 ) -> Result<ExitCode, Failure> {
-    let is_json = printer.is_json();
-    let mut tell = |line: &str| {
-        if !is_json {
-            printer.line_now(line);
-        }
-    };
-    let (verdicts, warnings) = verify(&mut tell)?;
+    let (verdicts, warnings) = verify(printer)?;
     printer.warnings(&warnings, false);
     let failed = verdicts.iter().filter(|verdict| !verdict.holds).count();
     if printer.is_json() {

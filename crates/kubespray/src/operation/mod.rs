@@ -27,6 +27,7 @@ mod stored;
 mod undo;
 mod upgrade;
 mod verify;
+mod verify_pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::{duration, list};
-use kubespray_planner::components::{ASSERTIONS, NamedAssertion, assertion_of};
+use kubespray_planner::components::{ASSERTIONS, NamedAssertion, POD_ASSERTIONS, assertion_of};
 use kubespray_planner::{ClockSample, Selection, Wishes, operations, select};
 use kubespray_resource::wire::{Answer, Ask};
 use kubespray_resource::{Failure as HostFailure, Resource, State, Step, StepId};
@@ -15,9 +15,11 @@ use serde::Serialize;
 use super::Reach;
 use super::learn::{Answering, Learnt, learn, learn_from};
 use super::refused::unplannable;
+use super::verify_pods::assert_with_pods;
 use crate::arguments::{Common, operations as arguments};
 use crate::failure::Failure;
 use crate::fleet;
+use crate::printer::Printer;
 
 /// What the controller itself finds out.
 const OWN: [NamedAssertion; 3] = [
@@ -53,7 +55,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    fn new(named: &NamedAssertion, host: Option<&str>) -> Self {
+    pub(super) fn new(named: &NamedAssertion, host: Option<&str>) -> Self {
         Self {
             name: named.name.to_owned(),
             ids: named.ids,
@@ -80,7 +82,7 @@ impl Verdict {
         (self.problem, self.evidence, self.hints) = (None, Vec::new(), Vec::new());
     }
 
-    fn fails(&mut self, problem: impl Into<String>, evidence: Vec<String>, hints: Vec<String>) {
+    pub(super) fn fails(&mut self, problem: impl Into<String>, evidence: Vec<String>, hints: Vec<String>) {
         self.holds = false;
         self.problem = Some(problem.into());
         (self.evidence, self.hints) = (evidence, hints);
@@ -92,15 +94,20 @@ impl Verdict {
 pub(crate) struct Asked(Vec<String>);
 
 impl Asked {
-    /// All where none is named; a name or id that no assertion has is an error.
-    pub(crate) fn new(words: &[String]) -> Result<Self, Failure> {
+    /// All where none is named; a name or id that no assertion has is an error, and so is one of pods that are not made.
+    pub(crate) fn new(words: &[String], with_pods: bool) -> Result<Self, Failure> {
         let asked = Self(words.to_vec());
         for word in words {
             let is_known = |named: &NamedAssertion| Self::is(word, named.name, named.ids);
-            if ASSERTIONS.iter().chain(&OWN).any(is_known) {
+            let of_pods = POD_ASSERTIONS.iter().any(is_known);
+            if ASSERTIONS.iter().chain(&OWN).any(is_known) || with_pods && of_pods {
                 continue;
             }
-            let names = || ASSERTIONS.iter().chain(&OWN).map(|named| named.name);
+            if of_pods {
+                let problem = Diagnostic::error("assertion", format!("`{word}` needs pods of its own"));
+                return Err(problem.hint("add `--with-pods`: they are made, and removed again").into());
+            }
+            let names = || ASSERTIONS.iter().chain(&POD_ASSERTIONS).chain(&OWN).map(|named| named.name);
             let problem = Diagnostic::error("assertion", format!("there is no assertion `{word}`"));
             let problem = match kubespray_diagnostics::did_you_mean(word, names()) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
@@ -116,20 +123,28 @@ impl Asked {
         word == name || begins || ids.split(", ").any(|id| id == word)
     }
 
-    fn has(&self, name: &str, ids: &str) -> bool {
+    pub(super) fn has(&self, name: &str, ids: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|word| Self::is(word, name, ids))
     }
 }
 
-/// Asks for everything that must be true of the cluster of an inventory. `tell` gets a line while something is waited
-/// for. Nothing is changed, and hosts that do not answer are a finding like others.
+/// Asks for everything that must be true of the cluster of an inventory, and tells while something is waited for.
+/// Nothing is changed, but where pods of ours are wished; hosts that do not answer are a finding like others.
 pub(crate) fn verify(
     options: &arguments::Verify,
     asked: &Asked,
-    tell: &mut dyn FnMut(&str),
+    printer: &mut Printer,
 ) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
-    let learnt = learn(&options.common, &options.connection, Answering::Any)?;
-    assert_known(learnt, &options.common, options.wait, asked, tell)
+    let mut learnt = learn(&options.common, &options.connection, Answering::Any)?;
+    let mut of_pods = Vec::new();
+    if options.with_pods {
+        let wait = options.wait.map(Duration::from_secs);
+        (learnt, of_pods) = assert_with_pods(learnt, asked, wait, printer)?;
+    }
+    let mut tell = |line: &str| printer.remark_now(line);
+    let (mut verdicts, warnings) = assert_known(learnt, &options.common, options.wait, asked, &mut tell)?;
+    verdicts.extend(of_pods);
+    Ok((verdicts, warnings))
 }
 
 /// The same behind a run, over the hosts that it reached.
@@ -137,9 +152,10 @@ pub(crate) fn verify_after(
     reach: Reach,
     common: &Common,
     asked: &Asked,
-    tell: &mut dyn FnMut(&str),
+    printer: &mut Printer,
 ) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
-    assert_known(learn_from(reach, common, Answering::Any)?, common, None, asked, tell)
+    let learnt = learn_from(reach, common, Answering::Any)?;
+    assert_known(learnt, common, None, asked, &mut |line| printer.remark_now(line))
 }
 
 fn assert_known(

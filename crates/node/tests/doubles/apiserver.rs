@@ -18,10 +18,11 @@ const KEY: &[u8] = include_bytes!("../certificates/kubernetes/server.key");
 const ADMIN: &[u8] = include_bytes!("../certificates/kubernetes/admin.crt");
 
 /// Group and version, kind, plural, whether it is in namespaces, and the fields it has beside its metadata.
-const KINDS: [(&str, &str, &str, bool, &[&str]); 10] = [
+const KINDS: [(&str, &str, &str, bool, &[&str]); 11] = [
     ("v1", "Namespace", "namespaces", false, &["spec"]),
     ("v1", "Node", "nodes", false, &["spec"]),
     ("v1", "Pod", "pods", true, &["spec"]),
+    ("v1", "Service", "services", true, &["spec"]),
     ("v1", "ConfigMap", "configmaps", true, &["data", "binaryData", "immutable"]),
     ("v1", "Secret", "secrets", true, &["data", "stringData", "type", "immutable"]),
     ("apps/v1", "Deployment", "deployments", true, &["spec"]),

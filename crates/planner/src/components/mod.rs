@@ -46,7 +46,7 @@ pub use control_plane::order as control_plane_order;
 pub(crate) use downloads::download;
 pub use live::{Live, LiveEtcd, kept_probes, probes, running_probes};
 pub(crate) use load_balancer::with_port;
-pub use verify::{ASSERTIONS, Named as NamedAssertion, assertion_of};
+pub use verify::{ASSERTIONS, Named as NamedAssertion, POD_ASSERTIONS, assertion_of};
 
 /// What is known when an operation is planned.
 #[derive(Debug)]

@@ -33,4 +33,4 @@ pub use undo::{Undo, undo};
 pub use upgrade::upgrade;
 pub use upgrade_checks::refuse_other_version;
 pub use upgrade_windows::{Amount, MaxUnavailable, UpgradeOptions, Window, WindowProblem, worker_windows};
-pub use verify::{clocks_apart, verify};
+pub use verify::{PodProbes, clocks_apart, pod_network, pod_probes, verify};

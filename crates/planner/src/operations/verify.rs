@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kubespray_resource::{PodsSeen, Step};
+
+use super::rules::lock_hosts;
 use crate::components::{PlanningError, Site, verify as assertions};
 use crate::{ClockSample, Wishes};
 
@@ -11,6 +14,50 @@ use crate::{ClockSample, Wishes};
 pub fn verify(site: &Site<'_>, manifests: &BTreeMap<String, String>) -> Result<Wishes, Vec<PlanningError>> {
     let steps = assertions::steps(site, manifests)?;
     Ok(Wishes { operation: "verify".into(), cluster: site.spec.name.clone(), steps, ..Wishes::default() })
+}
+
+/// What `verify --with-pods` makes, looks at and removes again.
+#[derive(Clone, Debug, Default)]
+pub struct PodProbes {
+    /// Makes a namespace with a pod on every node that answers, and services.
+    pub setup: Wishes,
+    /// Asserts that these pods run.
+    pub running: Wishes,
+    /// Removes the namespace with all in it.
+    pub teardown: Wishes,
+    /// The namespace.
+    pub namespace: &'static str,
+    /// Where helpers must listen within the pods.
+    pub port: u16,
+    /// The host that asks the API server what became of it, and the kubeconfig there.
+    pub asks: (String, String),
+}
+
+/// How the network of pods is tried; or why it cannot be.
+pub fn pod_probes(site: &Site<'_>) -> Result<PodProbes, PlanningError> {
+    let probes = assertions::pods::probes(site)?;
+    let wishes = |steps: Vec<Step>, lock_hosts: Vec<String>| Wishes {
+        operation: "verify".into(),
+        cluster: site.spec.name.clone(),
+        lock_hosts,
+        steps,
+        ..Wishes::default()
+    };
+    let locks = lock_hosts(site.spec);
+    Ok(PodProbes {
+        setup: wishes(probes.setup, locks.clone()),
+        running: wishes(probes.running, Vec::new()),
+        teardown: wishes(probes.teardown, locks),
+        namespace: assertions::pods::NAMESPACE,
+        port: assertions::pods::PORT,
+        asks: probes.asks,
+    })
+}
+
+/// What must be reached from hosts and from within the pods of [`pod_probes`] that run: checks, which are only looked at.
+pub fn pod_network(site: &Site<'_>, seen: &PodsSeen) -> Wishes {
+    let steps = assertions::pods::trials(site, seen);
+    Wishes { operation: "verify".into(), cluster: site.spec.name.clone(), steps, ..Wishes::default() }
 }
 
 /// Clocks may differ by so much, in milliseconds (CHK-075).

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EtcdClient, ObjectRef};
+use crate::{EtcdClient, ObjectRef, Trial};
 
 /// What must be true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,13 @@ pub enum Assertion {
         server: IpAddr,
         /// What names must lead to.
         names: BTreeMap<String, IpAddr>,
+    },
+    /// The network leads where it must, from the host itself or from within the network of one of its pods.
+    Network {
+        /// The pod, by its uid.
+        pod: Option<String>,
+        /// What is tried.
+        trials: Vec<Trial>,
     },
     /// The host's own resolver knows names of the cluster.
     Resolves(BTreeMap<String, IpAddr>),

@@ -31,6 +31,7 @@ mod put_back;
 mod reboot;
 mod sysctl;
 mod system_upgrade;
+mod trial;
 mod unit;
 
 pub use account::{Group, GroupState, User, UserState};
@@ -74,6 +75,7 @@ pub use put_back::{PutBack, PutBackState};
 pub use reboot::{Reboot, RebootState};
 pub use sysctl::{Sysctl, SysctlState};
 pub use system_upgrade::{PackageChange, SystemUpgrade, SystemUpgradeState};
+pub use trial::{PodSeen, PodsSeen, ServiceSeen, Trial, TrialTarget};
 pub use unit::{Running, Unit, UnitState};
 
 /// A value in a difference: nothing where it is not there.

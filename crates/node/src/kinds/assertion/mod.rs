@@ -3,7 +3,8 @@
 pub(crate) mod api;
 mod etcd;
 pub(crate) mod local;
-mod names;
+pub(crate) mod names;
+mod network;
 mod pods;
 
 use kubespray_resource::{Assertion, Failure};
@@ -94,6 +95,7 @@ pub(crate) fn look<'h>(
         Assertion::Programs(programs) => local::programs(host, programs),
         Assertion::Names { server, names } => names::served(host, *server, names),
         Assertion::Resolves(names) => names::resolved(host, names),
+        Assertion::Network { pod, trials } => network::look(host, pod.as_deref(), trials),
     }
 }
 

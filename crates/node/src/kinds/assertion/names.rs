@@ -7,10 +7,10 @@ use std::time::Duration;
 use kubespray_resource::Failure;
 
 use super::{Finding, words};
-use crate::{Host, matrix};
+use crate::{Host, HostError, matrix};
 
 /// How long one answer may take, and how often it is asked for: datagrams get lost.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 const TRIES: u32 = 2;
 
 /// Types of records, and the class of the Internet.
@@ -29,7 +29,8 @@ pub(super) fn served(
 ) -> Result<Option<Finding>, Failure> {
     let mut problems = Vec::new();
     for (number, (name, address)) in (1..).zip(names) {
-        if let Some(why) = asked(host, server, name, *address, number)? {
+        let exchange = |target: &str, query: &[u8]| host.exchange(target, query, ANSWER);
+        if let Some(why) = asked(&exchange, server, name, *address, number)? {
             problems.push(format!("`{name}` at {server}: {why}"));
         }
     }
@@ -39,8 +40,9 @@ pub(super) fn served(
     }))
 }
 
-fn asked(
-    host: &dyn Host,
+/// Why a server does not give a name this address. `exchange` sends a datagram to `address:port` and gives the answer.
+pub(crate) fn asked(
+    exchange: &dyn Fn(&str, &[u8]) -> Result<Vec<u8>, HostError>,
     server: IpAddr,
     name: &str,
     expected: IpAddr,
@@ -51,7 +53,7 @@ fn asked(
     let target = SocketAddr::new(server, 53).to_string();
     let mut why = String::new();
     for _ in 0..TRIES {
-        match words(host.exchange(&target, &query, ANSWER))? {
+        match words(exchange(&target, &query))? {
             Err(silent) => why = silent,
             Ok(answer) => return Ok(judged(&answer, number, kind, expected)),
         }

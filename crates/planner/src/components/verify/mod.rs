@@ -1,15 +1,17 @@
 //! What must be true of a cluster that works (spec CHK-001 to CHK-077): one named step for each assertion.
 //!
-//! Nothing is changed by them. What needs a pod of its own (CHK-009, CHK-031, CHK-067, CHK-069, CHK-071 …) is not
-//! among them; `docs/guides/verify.md` says what is not, and why. Differences: nodes are ready exactly when the
+//! Nothing is changed by them, but for those that need pods of their own ([`pods`]), which are asked for by themselves.
+//! `docs/guides/verify.md` says what is not asserted, and why. Differences: nodes are ready exactly when the
 //! condition says `True` (CHK-004), certificates of API servers are verified (CHK-001), pods that are done are fine
 //! (CHK-006), and no request for a certificate is approved (CHK-008).
 
 mod etcd;
 mod host;
+pub(crate) mod pods;
 mod whole;
 
 pub(super) use host::reachable;
+pub use pods::POD_ASSERTIONS;
 
 use std::collections::BTreeMap;
 
@@ -99,6 +101,7 @@ pub fn assertion_of(step: &Step) -> Option<&'static Named> {
     let own = step.id.as_str().strip_prefix(&format!("{}/{COMPONENT}/", step.host))?;
     ASSERTIONS
         .iter()
+        .chain(&POD_ASSERTIONS)
         .find(|named| own == named.name || (named.name.ends_with('-') && own.starts_with(named.name)))
 }
 
@@ -124,9 +127,7 @@ pub(crate) fn steps(
     site: &Site<'_>,
     manifests: &BTreeMap<String, String>,
 ) -> Result<Vec<Step>, Vec<PlanningError>> {
-    let is_control_plane = |host: &Host<'_>| host.spec.roles.control_plane;
-    let of_leader = site.hosts().find(|host| host.spec.name == site.leader());
-    let asks = of_leader.or_else(|| site.hosts().find(is_control_plane)).map(|host| host.spec.name.as_str());
+    let asks = asks(site).map(|host| host.spec.name.as_str());
     let applications = applications(site, manifests)?;
     let mut steps = Vec::new();
     for host in site.hosts() {
@@ -139,10 +140,22 @@ pub(crate) fn steps(
     Ok(steps)
 }
 
-/// What a host finds out of itself.
-pub(crate) fn of_host(host: Host<'_>) -> Chain<'_> {
+/// The first control plane that is known.
+fn asks<'a>(site: &'a Site<'a>) -> Option<Host<'a>> {
+    let is_control_plane = |host: &Host<'_>| host.spec.roles.control_plane;
+    let of_leader = site.hosts().find(|host| host.spec.name == site.leader());
+    of_leader.or_else(|| site.hosts().find(is_control_plane))
+}
+
+fn of_component(host: Host<'_>) -> Chain<'_> {
     let mut chain = Chain::new(host);
     chain.begin(COMPONENT, COMPONENT);
+    chain
+}
+
+/// What a host finds out of itself.
+pub(crate) fn of_host(host: Host<'_>) -> Chain<'_> {
+    let mut chain = of_component(host);
     host::wish(&mut chain);
     etcd::wish(&mut chain);
     chain

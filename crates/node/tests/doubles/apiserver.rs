@@ -18,7 +18,7 @@ const KEY: &[u8] = include_bytes!("../certificates/kubernetes/server.key");
 const ADMIN: &[u8] = include_bytes!("../certificates/kubernetes/admin.crt");
 
 /// Group and version, kind, plural, whether it is in namespaces, and the fields it has beside its metadata.
-const KINDS: [(&str, &str, &str, bool, &[&str]); 10] = [
+const KINDS: [(&str, &str, &str, bool, &[&str]); 11] = [
     ("v1", "Namespace", "namespaces", false, &["spec"]),
     ("v1", "Node", "nodes", false, &["spec"]),
     ("v1", "Pod", "pods", true, &["spec"]),
@@ -27,6 +27,7 @@ const KINDS: [(&str, &str, &str, bool, &[&str]); 10] = [
     ("apps/v1", "Deployment", "deployments", true, &["spec"]),
     ("certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", false, &["spec"]),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["spec"]),
+    ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", false, &["spec"]),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["spec"]),
     ("example.org/v1", "Thing", "things", true, &["spec"]),
 ];

@@ -189,6 +189,7 @@ impl Run {
             }
         };
         let taken = step.resource.takes_from().into_iter();
+        let row = &self.table.steps[at];
         let inputs = taken.filter_map(|id| Some((id.clone(), self.outputs.get(&id)?.clone()?))).collect();
         let apply = Apply {
             run: self.run.clone(),
@@ -198,6 +199,7 @@ impl Run {
             secrets,
             inputs,
             remember: step.remember,
+            awaited: row.turns.is_some() || !row.dependents.is_empty() || !row.opens.is_empty(),
             keep: step.keep.clone(),
         };
         self.send(host, Ask::Apply(Box::new(apply)), Asked::Step(at));

@@ -82,9 +82,6 @@ pub(crate) fn lasts_at_once(resource: &Resource) -> bool {
             | Resource::Download(_)
             | Resource::Archive(_)
             | Resource::Object(_)
-            | Resource::ObjectAbsent(_)
-            | Resource::Prune(_)
-            | Resource::NodeState(_)
     )
 }
 

@@ -237,7 +237,7 @@ impl Session {
             result => result,
         };
         let lasting = match &result {
-            Ok(_) if !began || apply::lasts_at_once(&resource) => Lasting::Noted,
+            Ok(_) if !wish.awaited && (!began || apply::lasts_at_once(&resource)) => Lasting::Noted,
             _ => Lasting::Synced,
         };
         match self.write(host, wish, Some(result.clone()), lasting) {

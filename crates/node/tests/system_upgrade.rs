@@ -83,6 +83,7 @@ fn step(world: &World, resource: impl Into<Resource>, notifies: &[Token]) -> Out
         secrets: Secrets::default(),
         inputs: std::collections::BTreeMap::new(),
         remember: false,
+        awaited: false,
         keep: None,
     };
     let mut ended = None;

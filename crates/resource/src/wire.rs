@@ -233,6 +233,8 @@ pub struct Apply {
     /// Whether what was there before is kept ([`crate::Before`]).
     #[serde(default)]
     pub remember: bool,
+    /// Whether others wait for it, or take turns with it: that it is done must not be forgotten.
+    pub awaited: bool,
     /// What is kept of what it replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,

@@ -302,6 +302,7 @@ mod tests {
                 secrets: Secrets::default(),
                 inputs: std::collections::BTreeMap::new(),
                 remember: false,
+                awaited: false,
                 keep: None,
             };
             machine.host.begin(0, false, Some(&apply));

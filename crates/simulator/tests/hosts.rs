@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use kubespray_node::{Host, HostError, Spawn};
-use kubespray_resource::{Mode, Owner};
+use kubespray_node::{Host, HostError, Session, Spawn};
+use kubespray_resource::wire::{Answer, Apply, Ask, Request};
+use kubespray_resource::{Content, File, Mode, Owner, Secrets, StepId};
 use kubespray_simulator::{Fault, World};
 
 fn off(world: &mut World) {
@@ -64,4 +65,43 @@ fn facts_are_those_of_a_debian_host() {
     assert_eq!(facts["a"].os.family(), "Debian");
     assert_ne!(facts["a"].default_ipv4, facts["b"].default_ipv4);
     assert_ne!(facts["a"].machine_id, facts["b"].machine_id);
+}
+
+#[test]
+fn a_power_loss_takes_the_end_of_a_file_but_not_where_others_wait_for_it() {
+    for (awaited, ends) in [(false, 1), (true, 2)] {
+        let mut world = World::new(["a"], 0);
+        let host = world.host("a").unwrap();
+        let mut session = Session::new("build");
+        for number in 0..2 {
+            let wish = File {
+                path: format!("/etc/x{number}"),
+                content: Content::Text("x\n".into()),
+                mode: Mode::PUBLIC,
+                owner: Owner::root(),
+                keep_content: false,
+            };
+            let apply = Apply {
+                run: "r".into(),
+                step: StepId::from(format!("a/c/{number}")),
+                resource: wish.into(),
+                notifies: Vec::new(),
+                secrets: Secrets::default(),
+                inputs: std::collections::BTreeMap::new(),
+                remember: false,
+                awaited,
+                keep: None,
+            };
+            let mut done = false;
+            session.answer(host, Request { id: 1, body: Ask::Apply(Box::new(apply)) }, &mut |reply| {
+                done |= matches!(reply.body, Answer::Applied(_, Ok(_)));
+            });
+            assert!(done);
+        }
+        off(&mut world);
+        let host = world.host("a").unwrap();
+        assert_eq!(host.text("/etc/x1").as_deref(), Some("x\n"));
+        let journal = host.text("/var/lib/kubespray/journal/r.jsonl").unwrap();
+        assert_eq!(journal.matches("\"Ok\"").count(), ends, "{journal}");
+    }
 }

@@ -155,6 +155,7 @@ pub fn step(resource: impl Into<Resource>, notifies: &[&str]) -> Apply {
         secrets: Secrets::default(),
         inputs: Default::default(),
         remember: false,
+        awaited: false,
         keep: None,
     }
 }

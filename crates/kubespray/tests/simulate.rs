@@ -265,8 +265,35 @@ fn an_imagined_cluster_is_upgraded() {
 }
 
 #[test]
+fn a_cluster_is_upgraded_in_waves_of_hosts() {
+    let folder = cluster_site();
+    std::fs::write(folder.path().join("before.yaml"), "before: {vars: {kube_version: 1.35.4}}\n").unwrap();
+    let wave = |hosts: &'static str| {
+        ["plan", "upgrade", "--simulate=before.yaml", "-e", "kube_version=1.36.2", "--limit", hosts]
+    };
+    let planes = changes(folder.path(), &wave("a:b:c"));
+    assert_eq!(planes.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    // Those that hold the authorities, and make the snapshot, are not left out.
+    let (code, out, err) = kubespray(folder.path(), &wave("a"));
+    assert!(code == 1 && out.is_empty() && err.contains("`--limit 'a:b:c'`"), "{code} {out}{err}");
+    // Workers are not before the API servers that they would be newer than.
+    let (code, out, err) = kubespray(folder.path(), &wave("w"));
+    assert!(code == 2 && out.is_empty(), "{code} {out}{err}");
+    let told = "kubelet 1.36.2 beside the API server 1.35.4 of `a`, which must not be older";
+    assert!(err.contains(told) && err.contains("control planes go first"), "{err}");
+    // When these are done, nobody else is touched.
+    let older = "before: {vars: {kube_version: 1.36.2, containerd_version: 2.3.3}}\n";
+    std::fs::write(folder.path().join("before.yaml"), older).unwrap();
+    let worker = changes(folder.path(), &wave("w"));
+    assert_eq!(worker.keys().collect::<Vec<_>>(), ["w"]);
+    assert!(worker["w"].contains(&"containerd/containerd.service".to_owned()), "{worker:?}");
+}
+
+#[test]
 fn what_a_cluster_cannot_spare_or_bear_is_refused() {
     let folder = cluster_site();
+    let (code, out, err) = kubespray(folder.path(), &["remove-node", "--simulate"]);
+    assert!(code == 2 && out.is_empty() && err.contains("<NAME>"), "{code} {out}{err}");
     let (code, out, err) = kubespray(folder.path(), &["remove-node", "a", "b", "c", "--simulate"]);
     assert!(code == 1 && out.is_empty(), "{code} {out}{err}");
     assert!(

@@ -325,6 +325,27 @@ fn requests_that_wait_or_were_denied_are_told_and_not_approved() {
 }
 
 #[test]
+fn volumes_are_attached_to_a_node_until_their_driver_lets_go() {
+    let (world, server) = cluster();
+    let none = || Assertion::NoVolumes { kubeconfig: kubeconfig(), node: "n1".into() };
+    let put = |node: &str| {
+        server.put(json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": "csi-1"},
+            "spec": {"attacher": "csi.example", "nodeName": node, "source": {"persistentVolumeName": "pv-1"}},
+        }));
+    };
+    assert_eq!(seen(&world, none()), CheckState::default());
+    put("n1");
+    let why = "the volume `pv-1` is attached to `n1` by `csi.example`";
+    assert_eq!(problem(&world, none()).unwrap(), why);
+    put("n2");
+    assert_eq!(seen(&world, none()), CheckState::default(), "that of another node is no matter");
+    put("n1");
+    server.store().unserved.insert("VolumeAttachment".into());
+    assert_eq!(seen(&world, none()), CheckState::default(), "a cluster that knows no such thing has none");
+}
+
+#[test]
 fn metrics_of_all_nodes_are_there() {
     let (world, server) = cluster();
     let metrics = || Assertion::Metrics { kubeconfig: kubeconfig(), nodes: names(&["n1", "n2"]) };

@@ -178,6 +178,28 @@ fn bridges_that_others_use_stay() {
 }
 
 #[test]
+fn an_engine_that_is_broken_or_gone_has_no_pods_to_wait_for() {
+    const BROKEN: &str = "#!/bin/sh\necho 'connect: no such file or directory' >&2\nexit 1\n";
+    const WORKING: &str = "#!/bin/sh\necho 0123abcd\n";
+    let world = World::new();
+    let path = world.dir.path().join("bin/pods-of-engine");
+    let pods = || -> Vec<String> {
+        let gone = Gone::Pods {
+            crictl: "pods-of-engine".into(),
+            endpoint: "unix:///run/containerd/containerd.sock".into(),
+            grace_s: 0,
+        };
+        world.compare(&gone.into()).changes.into_iter().filter_map(|change| change.from).collect()
+    };
+    assert_eq!(pods(), Vec::<String>::new(), "there is no program to ask");
+    for (program, found) in [(BROKEN, &[][..]), (WORKING, &["0123abcd"])] {
+        world.state("bin/pods-of-engine", program);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(pods(), found);
+    }
+}
+
+#[test]
 fn folders_go_when_nothing_of_others_is_in_them() {
     let world = World::new();
     world.put("/etc/nginx/nginx.conf", "ours\n");

@@ -41,6 +41,36 @@ all:
     etcd: {hosts: {b: , c: }}
 ";
 
+/// `FIVE` without its first worker.
+const WITHOUT_D: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {a: , b: , c: }}
+    kube_node: {hosts: {e: }}
+    etcd: {hosts: {a: , b: , c: }}
+";
+
+/// `FIVE`, whose workers are members of etcd too.
+const MEMBERS: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {a: , b: , c: }}
+    kube_node: {hosts: {d: , e: }}
+    etcd: {hosts: {a: , b: , c: , d: , e: }}
+";
+
+/// `MEMBERS` without those.
+const PLANES: &str = "
+all:
+  hosts: {a: , b: , c: , d: , e: }
+  children:
+    kube_control_plane: {hosts: {a: , b: , c: }}
+    kube_node: {hosts: {}}
+    etcd: {hosts: {a: , b: , c: }}
+";
+
 /// Addresses as imagined hosts have them: of a dead host nobody else knows it. Pods of a node that is deleted stay in
 /// the model, so there are none that anything waits for.
 const KNOWN: &str =
@@ -140,6 +170,67 @@ fn who_is_new_is_told_by_those_that_know_the_cluster() {
         (names(&control_planes), names(&members), names(&workers)),
         ("a c".into(), "a c".into(), "e".into())
     );
+}
+
+#[test]
+fn a_host_that_cannot_be_emptied_stays_unless_that_is_no_matter() {
+    let vars = format!("{KNOWN}drain_timeout: 5s\ndrain_grace_period: 1\n");
+    let mut world = made(&Operation::new(FIVE, "custom_cni", &vars));
+    put_objects(&mut world, "workload", workload(1, 1));
+    let leaves = |vars: &str| {
+        let asked = Intent::Remove { hosts: vec!["d"], dead: Vec::new(), without: WITHOUT_D };
+        Operation::new(FIVE, "custom_cni", vars).asked(asked)
+    };
+    let was = portrait(&world);
+    let (report, _) = leaves(&vars).run(&mut world, "leaves");
+    assert_eq!(report.ending, Ending::Failed);
+    let told = &report.failures[0];
+    assert_eq!(told.step.as_ref().map(ToString::to_string).as_deref(), Some("a/pre-remove/drain-d"));
+    assert!(told.failure.message.contains("not drained after 5 s"), "{told:?}");
+    let stays = node(&mut world, "d");
+    assert!(stays.ready && !stays.unschedulable && stays.cordoned_by.is_none(), "{stays:?}");
+    assert_eq!(differences(&world, &was), Vec::<String>::new(), "nothing else is done");
+    leaves(&format!("{vars}allow_ungraceful_removal: true\n")).succeed(&mut world, "leaves-all-the-same");
+    let why = are_ready(&mut world, "a", &["d"]).unwrap_err();
+    assert!(why.contains("it is not there"), "{why}");
+    assert!(world.host("d").unwrap().text("/etc/kubernetes/kubelet-config.yaml").is_none());
+}
+
+#[test]
+fn a_host_is_not_wiped_where_that_is_wished() {
+    let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
+    let mut touched = |vars: &str| -> BTreeSet<String> {
+        let asked = Intent::Remove { hosts: vec!["d"], dead: Vec::new(), without: WITHOUT_D };
+        let leaves = Operation::new(FIVE, "custom_cni", &format!("{KNOWN}{vars}")).asked(asked);
+        let (plan, _) = leaves.plan(&mut world);
+        assert!(plan.changes().any(|planned| planned.step.id.as_str() == "a/post-remove/node-d"));
+        plan.changes().map(|planned| planned.step.host.clone()).collect()
+    };
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(touched(""), names(&["a", "d"]));
+    assert_eq!(touched("reset_nodes: false\n"), names(&["a"]));
+}
+
+#[test]
+fn three_members_become_five_and_three_again() {
+    let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
+    let members = |world: &kubespray_simulator::World| -> Vec<usize> {
+        let path = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+        let of = |name: &str| world.host(name).unwrap().text(path).unwrap().matches(":2379").count();
+        ["a", "b", "c"].map(of).to_vec()
+    };
+    let five = Operation::new(MEMBERS, "custom_cni", KNOWN);
+    assert_eq!(five.newcomers(&mut world).members.into_iter().collect::<Vec<_>>(), ["d", "e"]);
+    five.asked(Intent::Scale { without: FIVE }).succeed(&mut world, "five");
+    assert_eq!(members(&world), [5; 3]);
+    let five = Operation::new(MEMBERS, "custom_cni", KNOWN);
+    assert_eq!(five.left(&mut world), Vec::<String>::new());
+    five.asked(Intent::Remove { hosts: vec!["d", "e"], dead: Vec::new(), without: PLANES })
+        .succeed(&mut world, "three");
+    assert_eq!(members(&world), [3; 3]);
+    assert_eq!(are_ready(&mut world, "a", &["a", "b", "c"]), Ok(()));
+    let three = Operation::new(PLANES, "custom_cni", KNOWN);
+    assert_eq!(three.left(&mut world), Vec::<String>::new());
 }
 
 #[test]

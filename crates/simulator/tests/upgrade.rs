@@ -18,8 +18,8 @@ mod operations;
 use std::collections::BTreeMap;
 
 use kubespray_controller::{Ending, Options};
-use kubespray_planner::{blocked_pods, plan};
-use kubespray_resource::{Command, EventKind, NodeState, Step};
+use kubespray_planner::{Rule, Selection, blocked_pods, lint, plan, select};
+use kubespray_resource::{Command, EventKind, Hold, NodeState, Step};
 use kubespray_simulator::{Fault, Random, World};
 use operations::*;
 
@@ -295,6 +295,117 @@ fn turns_may_be_held_for_a_while() {
     let held = world.events(operator).iter().filter(|event| matches!(event.kind, EventKind::Held { .. }));
     assert_eq!(held.count(), 10);
     assert!(world.now_ms() - began > 5 * 900_000);
+}
+
+#[test]
+fn somebody_may_be_asked_before_each_node_and_behind_it() {
+    let vars = "upgrade_node_confirm: true\nupgrade_node_pause_seconds: 600\nupgrade_node_post_upgrade_confirm: true";
+    let (plan, _) = to_version(FIVE, "1.36.3", vars).plan(&mut made_of(FIVE, "1.36.2"));
+    for name in NAMES {
+        let of_host = plan.changes().filter(|planned| planned.step.host == name);
+        let holds: Vec<Hold> = of_host.filter_map(|planned| planned.step.hold.clone()).collect();
+        let asked = [format!("begin with node `{name}`"), format!("let node `{name}` take pods again")];
+        assert_eq!(holds, asked.map(Hold::Confirm), "a question goes before a pause");
+    }
+}
+
+#[test]
+fn a_worker_that_is_away_holds_nothing_up_and_follows_later() {
+    // Of a host that is away nobody else knows the address.
+    let ip = "ip: \"10.1.0.{{ ['a', 'b', 'c', 'd', 'e'].index(inventory_hostname) }}\"\n";
+    let mut world = made(&of_version(FIVE, "1.36.2", ip));
+    world.befall(Fault::Off { host: "e".into(), off_ms: u64::MAX });
+    world.go_for(10 * SETTLED_MS);
+    let upgrade = to_version(FIVE, "1.36.3", ip);
+    upgrade.succeed(&mut world, "upgrade");
+    let versions = |world: &mut World| NAMES.map(|name| node(world, name).kubelet);
+    assert_eq!(versions(&mut world), ["v1.36.3", "v1.36.3", "v1.36.3", "v1.36.3", "v1.36.2"]);
+    world.heal();
+    world.go_for(10 * SETTLED_MS);
+    upgrade.succeed(&mut world, "rest");
+    assert_eq!(versions(&mut world), ["v1.36.3"; 5]);
+    all_nodes_are_back(world);
+}
+
+/// Kubernetes alone, as `upgrade-only-k8s.yml` does it; then the rest, with each engine in the window of its node.
+#[test]
+fn parts_may_be_left_for_another_day() {
+    let mut world = made(&of_version(FIVE, "1.36.2", "containerd_version: 2.3.3"));
+    let upgrade = to_version(FIVE, "1.36.3", "");
+    let wanted = upgrade.wanted(&mut world);
+    // Whatever is left out, no kubelet comes beside an older API server.
+    let nodes = Selection { tags: ["node".to_owned()].into(), ..Selection::default() };
+    let nodes = select(wanted.wishes.clone(), &nodes);
+    let seen = world.observe(&nodes, &wanted.secrets);
+    let found = lint(&plan(nodes, &seen, &wanted.secrets).unwrap(), &wanted.secrets);
+    assert!(found.iter().any(|problem| problem.rule == Rule::Skew), "{found:?}");
+    let skip_tags = ["etcd", "container-engine", "network", "policy-controller", "apps"];
+    let skip_tags = skip_tags.map(str::to_owned).into();
+    let wishes = select(wanted.wishes, &Selection { skip_tags, ..Selection::default() });
+    let seen = world.observe(&wishes, &wanted.secrets);
+    let plan = plan(wishes, &seen, &wanted.secrets).unwrap();
+    assert_eq!(lint(&plan, &wanted.secrets), []);
+    let (report, _) = world.run(plan, "kubernetes", &wanted.secrets, Options::default()).unwrap();
+    assert_eq!(report.unwrap().ending, Ending::Done);
+    assert_eq!(world.violations(), []);
+    world.go_for(SETTLED_MS);
+    for name in NAMES {
+        let node = node(&mut world, name);
+        assert_eq!((node.kubelet.as_str(), node.unschedulable), ("v1.36.3", false), "{name}");
+    }
+    let (_, events) = upgrade.run(&mut world, "rest");
+    let changed: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::StepStarted { step, .. } => Some(step.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(!changed.iter().any(|step| step.contains("/control-plane/")), "{changed:#?}");
+    for name in NAMES {
+        let of = ["pre-upgrade/away", "containerd/containerd.service", "post-upgrade/back"];
+        let of = of.map(|step| format!("{name}/{step}"));
+        let seen: Vec<&str> =
+            changed.iter().filter(|step| of.iter().any(|of| of == *step)).copied().collect();
+        assert_eq!(seen, of, "{changed:#?}");
+    }
+    world.go_for(SETTLED_MS);
+    assert_eq!(upgrade.left(&mut world), Vec::<String>::new());
+    all_nodes_are_back(world);
+}
+
+#[test]
+fn the_pod_network_comes_before_workers_and_applications_behind_them() {
+    let mut world = made_of(FIVE, OLD);
+    let vars = format!("kube_version: '{NEW}'\ngateway_api_enabled: true");
+    let upgrade = Operation::new(FIVE, "calico", &vars).asked(Intent::Upgrade);
+    let wishes = upgrade.wanted(&mut world).wishes;
+    let of = |host: &str| -> Vec<&Step> { wishes.steps.iter().filter(|step| step.host == host).collect() };
+    let leader = of("a");
+    let place = |is: &dyn Fn(&Step) -> bool| {
+        let found = || leader.iter().enumerate().filter(|(_, step)| is(step)).map(|(at, _)| at);
+        (found().next().unwrap(), found().last().unwrap())
+    };
+    let network = &wishes.gates["pod-network"].steps;
+    let opener = place(&|step| network.contains(&step.id)).0;
+    for component in ["calico", "policy-controller", "gateway_api", "cluster-roles"] {
+        let (_, last) = place(&|step| step.component == component);
+        assert!(last <= opener, "{component}");
+    }
+    for worker in ["d", "e"] {
+        let own = of(worker);
+        let gate = own.iter().position(|step| step.gates.iter().any(|gate| gate == "pod-network")).unwrap();
+        let away = own.iter().position(|step| step.id.as_str().ends_with("/pre-upgrade/away")).unwrap();
+        assert!(gate <= away, "{worker}");
+    }
+    let (applications, _) = place(&|step| step.component == "coredns");
+    assert!(opener < applications);
+    let gate = &wishes.gates["nodes"];
+    assert!(["d", "e"].iter().all(|worker| {
+        gate.steps.iter().any(|step| step.as_str() == format!("{worker}/post-upgrade/back"))
+    }));
+    let behind = leader[..=applications].iter().any(|step| step.gates.iter().any(|gate| gate == "nodes"));
+    assert!(behind, "{:?}", leader[applications]);
 }
 
 /// An upgrade of a cluster with a workload.

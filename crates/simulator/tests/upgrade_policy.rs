@@ -125,6 +125,22 @@ fn a_node_that_cannot_be_drained_is_upgraded_all_the_same_where_that_is_wished()
     assert_eq!(operation.left(&mut world), Vec::<String>::new());
 }
 
+#[test]
+fn a_node_that_cannot_be_drained_ends_the_upgrade_and_takes_pods_again() {
+    let mut world = made(&cluster(THREE, "1.36.2"));
+    put_objects(&mut world, "workload", workload(1, 1));
+    let vars = "drain_timeout: 5s\ndrain_retries: 0\ndrain_grace_period: 1";
+    let (report, _) = upgrade(THREE, vars, UpgradeOptions::default()).run(&mut world, "upgrade");
+    assert_eq!(report.ending, Ending::Failed);
+    assert_eq!(world.violations(), []);
+    let told = &report.failures[0];
+    assert!(told.failure.message.contains("not drained after 5 s"), "{told:?}");
+    assert!(report.cordoned.is_empty() && report.shortfalls.is_empty(), "{report:?}");
+    let held = node(&mut world, &told.host);
+    assert!(held.ready && !held.unschedulable && held.cordoned_by.is_none(), "{held:?}");
+    assert_eq!(held.kubelet, "v1.36.2", "nothing is put under pods that stay");
+}
+
 /// A cluster whose control plane and first worker have a newer package each that needs a reboot, and whose second worker
 /// has one that needs none.
 fn outdated() -> World {

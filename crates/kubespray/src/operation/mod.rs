@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use kubespray_diagnostics::Diagnostic;
 use kubespray_interface::plan_text;
-use kubespray_planner::{BlockedPod, PlanError, Seen, Selection, Wishes, blocked_pods, lint, select};
+use kubespray_planner::{BlockedPod, PlanError, Rule, Seen, Selection, Wishes, blocked_pods, lint, select};
 use kubespray_resource::{Plan, Secrets};
 use kubespray_transport::{Pool, System, Target};
 use kubespray_variables::{UnknownFacts, Variables};
@@ -283,10 +283,16 @@ pub(crate) fn refuse_unsound(plan: &Plan, secrets: &Secrets) -> Result<(), Failu
     let problems: Vec<Diagnostic> = lint(plan, secrets)
         .iter()
         .map(|problem| {
-            Diagnostic::error(
+            let told = Diagnostic::error(
                 format!("plan-{}", problem.rule),
                 format!("`{}`: {}", problem.at, problem.message),
-            )
+            );
+            match problem.rule {
+                Rule::Skew => {
+                    told.hint("control planes go first: leave `--limit` and `--tags` out, or do these before")
+                }
+                _ => told,
+            }
         })
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }

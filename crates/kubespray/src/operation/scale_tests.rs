@@ -1,4 +1,4 @@
-//! Whom a new worker of a cluster of a thousand hosts concerns.
+//! Whom a worker that comes to a cluster of a thousand hosts, or leaves it, concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::arguments::operations as arguments;
 use crate::operation::asked::{Described, Hosts, States};
 use crate::operation::intent::{Asking, Intent};
 use crate::operation::look::Questions;
-use crate::operation::{Cluster, make_plan, secrets_of};
+use crate::operation::{Cluster, RemoveNode, make_plan, secrets_of};
 use crate::site::{Groups, Site};
 
 const WORKERS: usize = 997;
@@ -103,7 +103,7 @@ fn done(
 }
 
 #[test]
-fn a_new_worker_of_a_thousand_hosts_concerns_control_planes_and_etcd_alone() {
+fn a_worker_of_a_thousand_hosts_comes_and_leaves_by_control_planes_and_etcd_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("few.yaml"), inventory(1)).unwrap();
@@ -133,5 +133,10 @@ fn a_new_worker_of_a_thousand_hosts_concerns_control_planes_and_etcd_alone() {
 
     let new = worker(WORKERS);
     let concerned = done(&Scale, &mut world, &options("all.yaml"), &mut secrets);
+    assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["a", "b", "c", &new]);
+
+    // It goes again as it came, whoever else is away.
+    let leaves = RemoveNode { names: vec![new.clone()], dead: false };
+    let concerned = done(&leaves, &mut world, &options("all.yaml"), &mut secrets);
     assert_eq!(concerned.into_iter().collect::<Vec<_>>(), ["a", "b", "c", &new]);
 }

@@ -31,7 +31,7 @@ impl Intent for Upgrade<'_> {
         let limits = operations::no_way_back(&known.site());
         let wishes = operations::upgrade(&known.site(), &known.manifests, &how)
             .map_err(|refusals| unplannable(&refusals, &known.variables))?;
-        let wishes = chosen(wishes, site, options, None)?;
+        let wishes = chosen(wishes, site, options, options.common.limit.as_deref())?;
         refuse_cut_off(&wishes)?;
         site.warnings.extend(warning(limits));
         Ok(Wished { known, wishes, about: None })

@@ -28,6 +28,7 @@ const KINDS: [(&str, &str, &str, bool, &[&str]); 11] = [
     ("apps/v1", "Deployment", "deployments", true, &["spec"]),
     ("certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", false, &["spec"]),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true, &["spec"]),
+    ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", false, &["spec"]),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false, &["spec"]),
     ("example.org/v1", "Thing", "things", true, &["spec"]),
 ];

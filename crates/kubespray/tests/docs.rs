@@ -98,10 +98,14 @@ fn read(folder: &Path, text: &mut String) {
 
 /// Ids that diagnostics are made with.
 fn ids(sources: &str) -> BTreeSet<&str> {
-    let made = ["error(", "warning(", "note("].into_iter().flat_map(|call| sources.split(call).skip(1));
+    let made = ["error(", "warning(", "note(", "of_host(look,", "of_host(\n            look,"]
+        .into_iter()
+        .flat_map(|call| sources.split(call).skip(1));
     made.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once("\","))
         .map(|(id, _)| id)
-        .filter(|id| id.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-'))
+        .filter(|id| {
+            id.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
+        })
         .collect()
 }
 

@@ -18,7 +18,7 @@ const KEY: &[u8] = include_bytes!("../certificates/kubernetes/server.key");
 const ADMIN: &[u8] = include_bytes!("../certificates/kubernetes/admin.crt");
 
 /// Group and version, kind, plural, whether it is in namespaces, and the fields it has beside its metadata.
-const KINDS: [(&str, &str, &str, bool, &[&str]); 11] = [
+const KINDS: [(&str, &str, &str, bool, &[&str]); 12] = [
     ("v1", "Namespace", "namespaces", false, &["spec"]),
     ("v1", "Node", "nodes", false, &["spec"]),
     ("v1", "Pod", "pods", true, &["spec"]),

@@ -59,6 +59,7 @@ const CHECKS: &[fn(&Look<'_>, &NodeFacts, &mut Report)] = &[
     val_043_a_control_plane_has_memory,
     val_044_a_worker_has_memory,
     val_045_cgroups_are_there,
+    kubelets_take_the_version_of_cgroups,
     val_046_ip_is_an_address_of_the_host,
     val_047_the_access_address_answers,
     val_048_the_kernel_is_new_enough_for_cilium,
@@ -156,6 +157,35 @@ fn val_045_cgroups_are_there(look: &Look<'_>, facts: &NodeFacts, report: &mut Re
                 .hint("use a kernel with control groups, and mount them"),
         );
     }
+}
+
+/// PAIN-154: otherwise found only when the kubelet does not start any more, in the middle of an upgrade.
+fn kubelets_take_the_version_of_cgroups(look: &Look<'_>, facts: &NodeFacts, report: &mut Report) {
+    const REFUSED_FROM: (u64, u64) = (1, 35);
+    let Some(Some(kind)) = &facts.cgroup_file_system else { return };
+    let is_node = look.members.kube_control_plane.contains(&look.host)
+        || look.members.kube_node.contains(&look.host)
+        || look.members.calico_rr.contains(&look.host);
+    let is_refused = look
+        .version("kube_version")
+        .is_some_and(|version| (version.major(), version.minor()) >= REFUSED_FROM);
+    let is_second = kind == "cgroup2fs" || kind == "cgroup2";
+    if is_second || !is_node || !is_refused || !look.is_true("kubelet_fail_cgroup_v1") {
+        return;
+    }
+    let (major, minor) = REFUSED_FROM;
+    report.add(
+        of_host(
+            look,
+            "cgroup-v1",
+            format!("`{}` has control groups of version 1, and its kubelet would not start", look.host),
+        )
+        .because(format!("kubelets from {major}.{minor} on refuse them (`/sys/fs/cgroup/` is `{kind}`)"))
+        .hint(
+            "boot it with `systemd.unified_cgroup_hierarchy=1`; or set `kubelet_fail_cgroup_v1: false` as long as \
+             Kubernetes allows it",
+        ),
+    );
 }
 
 fn val_046_ip_is_an_address_of_the_host(look: &Look<'_>, facts: &NodeFacts, report: &mut Report) {
@@ -361,6 +391,10 @@ mod tests {
         assert_eq!(found("allow_unsupported_distribution_setup: true", "a", &gentoo), "");
         assert_eq!(found("supported_os_distributions: [Gentoo]", "a", &gentoo), "");
         assert_eq!(found("", "a", &facts(|facts| facts.cgroup_file_system = Some(None))), "VAL-045");
+        let first = facts(|facts| facts.cgroup_file_system = Some(Some("tmpfs".into())));
+        assert_eq!(found("kube_version: 1.35.0", "a", &first), "cgroup-v1");
+        assert_eq!(found("kube_version: 1.34.3", "a", &first), "");
+        assert_eq!(found("{kube_version: 1.35.0, kubelet_fail_cgroup_v1: false}", "a", &first), "");
     }
 
     #[test]

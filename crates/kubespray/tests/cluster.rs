@@ -106,6 +106,9 @@ fn pods_reach_what_they_must(lab: &Lab, cluster: &dyn Fn(&[&str]) -> Run) {
     has(&cut, 1, "error[pod-network]: cluster1: 2 of 4 tries failed; the pod of `cluster2`: connect to");
     has(&cut, 1, "error[pod-network]: cluster2: 2 of 4 tries failed; the pod of `cluster1`: ");
     has(&cut, 1, "error[host-to-pods]: cluster1: the pod of `cluster2`: connect to");
+    // Only who is asked tries, and nothing is wrong with its ways.
+    let other = cluster(&["verify", "--with-pods", "--wait", "5", "pod-network", "--limit", "cluster3"]);
+    has(&other, 0, "ok      pod-network  pods reach pods of other nodes (1 of 1)");
     cut_off("del");
     let namespaces = sh(lab, "cluster1", &format!("{KUBECTL} get namespaces --output name"));
     assert!(!namespaces.contains("kubespray-verify"), "{namespaces}");

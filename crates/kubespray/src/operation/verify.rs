@@ -139,7 +139,8 @@ pub(crate) fn verify(
     let mut of_pods = Vec::new();
     if options.with_pods {
         let wait = options.wait.map(Duration::from_secs);
-        (learnt, of_pods) = assert_with_pods(learnt, asked, wait, printer)?;
+        let limit = limited(&learnt, &options.common)?;
+        (learnt, of_pods) = assert_with_pods(learnt, asked, limit.as_ref(), wait, printer)?;
     }
     let mut tell = |line: &str| printer.remark_now(line);
     let (mut verdicts, warnings) = assert_known(learnt, &options.common, options.wait, asked, &mut tell)?;
@@ -158,6 +159,12 @@ pub(crate) fn verify_after(
     assert_known(learnt, common, None, asked, &mut |line| printer.remark_now(line))
 }
 
+/// The hosts that a command line limits itself to.
+fn limited(learnt: &Learnt, common: &Common) -> Result<Option<BTreeSet<String>>, Failure> {
+    let limit = common.limit.as_deref();
+    limit.map(|limit| Ok(learnt.reach.site.hosts(Some(limit))?.into_iter().collect())).transpose()
+}
+
 fn assert_known(
     learnt: Learnt,
     common: &Common,
@@ -165,10 +172,7 @@ fn assert_known(
     asked: &Asked,
     tell: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Verdict>, Vec<Diagnostic>), Failure> {
-    let limit = match &common.limit {
-        Some(limit) => Some(learnt.reach.site.hosts(Some(limit))?.into_iter().collect::<BTreeSet<_>>()),
-        None => None,
-    };
+    let limit = limited(&learnt, common)?;
     let known = &learnt.known;
     let wishes = operations::verify(&known.site(), &known.manifests)
         .map_err(|refusals| unplannable(&refusals, &known.variables))?;

@@ -1,6 +1,6 @@
 //! `kubespray verify --with-pods`: pods of ours on every node, and what their network leads to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kubespray_planner::Wishes;
 use kubespray_planner::components::{POD_ASSERTIONS, assertion_of};
 use kubespray_planner::operations::{self, PodProbes};
 use kubespray_resource::wire::{Answer, Ask};
-use kubespray_resource::{PodsSeen, Secrets};
+use kubespray_resource::{PodsSeen, Secrets, Step};
 
 use super::learn::{Known, Learnt};
 use super::refused::unplannable;
@@ -23,20 +23,30 @@ use crate::printer::Printer;
 /// How long helpers listen within pods, in seconds: longer than anything is waited for.
 const LISTEN_S: u64 = 240;
 
-/// Makes pods and services, tries what they lead to, and removes them again, whatever was found.
+/// Makes pods and services, tries what they lead to, and removes them again, whatever was found. They are made on all
+/// nodes; `meant` are the hosts that try, all where nothing is said.
 pub(super) fn assert_with_pods(
     learnt: Learnt,
     asked: &Asked,
+    meant: Option<&BTreeSet<String>>,
     wait: Option<Duration>,
     printer: &mut Printer,
 ) -> Result<(Learnt, Vec<Verdict>), Failure> {
+    if !POD_ASSERTIONS.iter().any(|named| asked.has(named.name, named.ids)) {
+        return Ok((learnt, Vec::new()));
+    }
     let Learnt { reach, known } = learnt;
     let refused = |refusal| unplannable(&[refusal], &known.variables);
     let probes = operations::pod_probes(&known.site()).map_err(refused)?;
     let running = Running { break_lock: false, failure_budget: None };
     let made = apply(reach, probes.setup.clone(), &running, printer)?;
     let found = if made.code == ExitCode::SUCCESS {
-        Some(find(&made.reach, &known, &probes, asked, wait, printer))
+        let is_asked = |step: &Step| {
+            let named = assertion_of(step);
+            named.is_some_and(|named| asked.has(named.name, named.ids))
+                && meant.is_none_or(|hosts| hosts.contains(&step.host))
+        };
+        Some(find(&made.reach, &known, &probes, &is_asked, wait, printer))
     } else {
         None
     };
@@ -72,18 +82,20 @@ fn find(
     reach: &Reach,
     known: &Known,
     probes: &PodProbes,
-    asked: &Asked,
+    is_asked: &dyn Fn(&Step) -> bool,
     wait: Option<Duration>,
     printer: &mut Printer,
 ) -> Result<Vec<Verdict>, Failure> {
     let mut tell = |line: &str| printer.remark_now(line);
     // They were made a moment ago: whoever looks only once waits for them all the same.
     let mut verdicts = assert_all(reach, &probes.running, None, &mut tell);
-    verdicts.retain(|verdict| !verdict.holds || asked.has(&verdict.name, verdict.ids));
+    // Others are only tried by pods that run.
+    let is_told = probes.running.steps.iter().any(is_asked);
+    verdicts.retain(|verdict| !verdict.holds || is_told);
     let seen = pods(reach, probes)?;
     let site = known.site();
     let mut wishes = operations::pod_network(&site, &seen);
-    wishes.steps.retain(|step| assertion_of(step).is_some_and(|named| asked.has(named.name, named.ids)));
+    wishes.steps.retain(is_asked);
     let uids = known.spec.hosts.iter().filter_map(|host| {
         let pod = seen.pods.get(&host.node_name)?;
         Some((host.name.as_str(), pod.uid.clone()))

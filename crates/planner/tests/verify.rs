@@ -244,20 +244,17 @@ fn pods_are_not_made_where_they_have_no_network_or_nobody_can() {
 #[test]
 fn a_thousand_hosts_try_a_few_others_each() {
     let names: Vec<String> = (0..1000).map(|number| format!("n{number}")).collect();
-    let hosts: String = names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| format!("{name}: {{ip: 10.0.{}.{}}}, ", at / 250, at % 250 + 1))
-        .collect();
+    let address = |at: usize| format!("10.0.{}.{}", at / 250, at % 250 + 1);
+    let (mut hosts, mut workers) = (String::new(), String::new());
+    for (at, name) in names.iter().enumerate() {
+        hosts += &format!("{name}: {{ip: {}}}, ", address(at));
+        workers += &format!("{name}: , ");
+    }
     let inventory = format!(
-        "all: {{hosts: {{{hosts}}}, children: {{kube_control_plane: {{hosts: {{n0: }}}}, etcd: {{hosts: {{n0: }}}}, kube_node: {{hosts: {{{}}}}}}}}}",
-        names.iter().map(|name| format!("{name}: , ")).collect::<String>()
+        "all: {{hosts: {{{hosts}}}, children: {{kube_control_plane: {{hosts: {{n0: }}}}, etcd: {{hosts: {{n0: }}}}, kube_node: {{hosts: {{{workers}}}}}}}}}"
     );
-    let facts: BTreeMap<String, Facts> = names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| (name.clone(), debian(&format!("10.0.{}.{}", at / 250, at % 250 + 1))))
-        .collect();
+    let facts: BTreeMap<String, Facts> =
+        names.iter().enumerate().map(|(at, name)| (name.clone(), debian(&address(at)))).collect();
     let spec = spec(&inventory, "", &facts);
     let site = Site { spec: &spec, facts: &facts, live: &Live::default() };
     let pod = |at: usize| PodSeen {

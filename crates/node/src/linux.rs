@@ -1,5 +1,6 @@
 //! A real host.
 
+mod background;
 mod datagram;
 mod facts;
 mod fetch;
@@ -26,6 +27,8 @@ use std::{fs, io};
 
 use kubespray_resource::{Digest, Facts, Mode, Owner, PortState, Trial};
 
+use background::Background;
+
 use crate::supply::Supply;
 use crate::{Chunk, Fetch, Host, HostError, HttpRequest, HttpResponse, Metadata, Output, Spawn, Stamp};
 
@@ -42,8 +45,8 @@ pub struct LinuxHost {
     roots: fetch::Roots,
     agents: http::Agents,
     supply: Option<Mutex<Supply>>,
-    listeners: Mutex<ports::Listeners>,
-    in_pod: Mutex<pods::Listening>,
+    listeners: Mutex<Background>,
+    in_pod: Mutex<Background>,
 }
 
 impl Default for LinuxHost {
@@ -266,7 +269,7 @@ impl Host for LinuxHost {
 
     fn listen(&self, ports: &[u16], time: Duration) -> Result<BTreeMap<u16, PortState>, HostError> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(listeners.listen(&self.root, ports, time))
+        Ok(ports::listen(&mut listeners, &self.root, ports, time))
     }
 
     fn try_network(&self, pod: Option<&str>, trials: &[Trial]) -> Result<Vec<Option<String>>, HostError> {
@@ -275,7 +278,7 @@ impl Host for LinuxHost {
 
     fn listen_in_pod(&self, pod: &str, port: u16, time: Duration) -> Result<(), HostError> {
         let mut listening = self.in_pod.lock().unwrap_or_else(PoisonError::into_inner);
-        listening.listen(&self.root, pod, port, time)
+        pods::listen(&mut listening, &self.root, pod, port, time)
     }
 
     fn connect_socket(&self, path: &str) -> Result<(), HostError> {

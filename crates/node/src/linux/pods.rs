@@ -6,13 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kubespray_resource::{Trial, TrialTarget};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::background::Background;
 use super::{datagram, words};
 use crate::HostError;
 use crate::kinds::assertion::names;
@@ -25,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What a stream brings: so much that packets are as large as they get on the way.
 const STREAM: usize = 64 << 10;
+
+/// So many streams go at once; those who try do not need a tenth of them.
+const MOST_STREAMS: usize = 256;
 
 /// What comes back as it is.
 const DATAGRAM: [u8; 1200] = [0x5a; 1200];
@@ -169,63 +173,34 @@ impl Resolver {
     }
 }
 
-/// What listens in a pod, until its time is up, it is asked for elsewhere, or the helper ends.
-#[derive(Debug, Default)]
-pub(super) struct Listening {
-    stop: Option<Arc<AtomicBool>>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.let_go();
+/// Listens in a pod, in place of what was listened at before.
+pub(super) fn listen(
+    background: &mut Background,
+    root: &Path,
+    pod: &str,
+    port: u16,
+    time: Duration,
+) -> Result<(), HostError> {
+    background.stop();
+    if time.is_zero() {
+        return Ok(());
     }
-}
-
-impl Listening {
-    fn let_go(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.store(true, Ordering::SeqCst);
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-
-    pub(super) fn listen(
-        &mut self,
-        root: &Path,
-        pod: &str,
-        port: u16,
-        time: Duration,
-    ) -> Result<(), HostError> {
-        self.let_go();
-        if time.is_zero() {
-            return Ok(());
-        }
-        let process = process(root, pod).ok_or_else(|| entered(pod, "no process is in it"))?;
-        let sockets = within(&process, pod, move || Sockets::bind(port))?;
-        let sockets = sockets.map_err(|error| HostError::Refused {
-            what: format!("listen at {port} in the pod `{pod}`"),
-            why: words(&error),
-        })?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let end = Instant::now() + time;
-        self.stop = Some(Arc::clone(&stop));
-        self.threads.push(thread::spawn(move || {
-            while Instant::now() < end && !stop.load(Ordering::SeqCst) {
-                sockets.serve();
-                thread::sleep(LOOK);
-            }
-        }));
-        Ok(())
-    }
+    let process = process(root, pod).ok_or_else(|| entered(pod, "no process is in it"))?;
+    let sockets = within(&process, pod, move || Sockets::bind(port))?;
+    let sockets = sockets.map_err(|error| HostError::Refused {
+        what: format!("listen at {port} in the pod `{pod}`"),
+        why: words(&error),
+    })?;
+    background.repeat(LOOK, time, move || sockets.serve());
+    Ok(())
 }
 
 /// What was bound within a pod stays there, whoever uses it.
 struct Sockets {
     streams: Vec<TcpListener>,
     datagrams: Vec<UdpSocket>,
+    /// How many streams are under way.
+    pouring: Arc<AtomicUsize>,
 }
 
 impl Sockets {
@@ -240,14 +215,23 @@ impl Sockets {
         for socket in &datagrams {
             socket.set_nonblocking(true)?;
         }
-        Ok(Self { streams, datagrams })
+        Ok(Self { streams, datagrams, pouring: Arc::default() })
     }
 
     fn serve(&self) {
         for listener in &self.streams {
             while let Ok((stream, _)) = listener.accept() {
+                // Whoever is in the cluster may connect: too many find a stream that ends at once.
+                if self.pouring.fetch_add(1, Ordering::SeqCst) >= MOST_STREAMS {
+                    self.pouring.fetch_sub(1, Ordering::SeqCst);
+                    continue;
+                }
+                let pouring = Arc::clone(&self.pouring);
                 // One that does not read must not keep others waiting.
-                thread::spawn(move || pour(stream));
+                thread::spawn(move || {
+                    pour(stream);
+                    pouring.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         }
         for socket in &self.datagrams {

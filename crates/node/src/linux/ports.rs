@@ -5,12 +5,11 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kubespray_resource::{PortState, PortUser};
+
+use super::background::Background;
 
 /// More ports at once are not asked for by any cluster.
 const MOST: usize = 256;
@@ -18,72 +17,46 @@ const MOST: usize = 256;
 /// How often those who try ports are let in and out again.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Ports that are listened at until their time is up, others are asked for, or the helper ends.
-#[derive(Debug, Default)]
-pub(super) struct Listeners {
-    stop: Option<Arc<AtomicBool>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Drop for Listeners {
-    fn drop(&mut self) {
-        self.let_go();
-    }
-}
-
-impl Listeners {
-    fn let_go(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.store(true, Ordering::SeqCst);
+/// Listens at the ports that are free, and tells who has the others.
+pub(super) fn listen(
+    background: &mut Background,
+    root: &Path,
+    ports: &[u16],
+    time: Duration,
+) -> BTreeMap<u16, PortState> {
+    background.stop();
+    let mut out = BTreeMap::new();
+    let mut held = Vec::new();
+    let used = used(root);
+    for port in ports.iter().copied() {
+        if out.contains_key(&port) {
+            continue;
         }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if held.len() >= MOST {
+            out.insert(port, PortState::Refused("too many ports at once".into()));
+            continue;
         }
-    }
-
-    /// Listens at the ports that are free, and tells who has the others.
-    pub(super) fn listen(&mut self, root: &Path, ports: &[u16], time: Duration) -> BTreeMap<u16, PortState> {
-        self.let_go();
-        let mut out = BTreeMap::new();
-        let mut held = Vec::new();
-        let used = used(root);
-        for port in ports.iter().copied() {
-            if out.contains_key(&port) {
-                continue;
-            }
-            if held.len() >= MOST {
-                out.insert(port, PortState::Refused("too many ports at once".into()));
-                continue;
-            }
-            let state = match used.get(&port) {
-                // One that others listen at elsewhere is tried there, and is no port of ours.
-                Some(socket) => PortState::Used { address: socket.address, by: user(root, socket.inode) },
-                None => match bind(port) {
-                    Ok(listeners) => {
-                        held.extend(listeners);
-                        PortState::Listening
-                    }
-                    Err(error) => PortState::Refused(super::words(&error)),
-                },
-            };
-            out.insert(port, state);
-        }
-        if held.is_empty() || time.is_zero() {
-            return out;
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        self.stop = Some(Arc::clone(&stop));
-        self.thread = Some(thread::spawn(move || {
-            let end = Instant::now() + time;
-            while Instant::now() < end && !stop.load(Ordering::SeqCst) {
-                for listener in &held {
-                    while listener.accept().is_ok() {}
+        let state = match used.get(&port) {
+            // One that others listen at elsewhere is tried there, and is no port of ours.
+            Some(socket) => PortState::Used { address: socket.address, by: user(root, socket.inode) },
+            None => match bind(port) {
+                Ok(listeners) => {
+                    held.extend(listeners);
+                    PortState::Listening
                 }
-                thread::sleep(LOOK);
-            }
-        }));
-        out
+                Err(error) => PortState::Refused(super::words(&error)),
+            },
+        };
+        out.insert(port, state);
     }
+    if !held.is_empty() && !time.is_zero() {
+        background.repeat(LOOK, time, move || {
+            for listener in &held {
+                while listener.accept().is_ok() {}
+            }
+        });
+    }
+    out
 }
 
 /// All addresses of both families where the host has both: one socket for both, or where the host keeps them apart

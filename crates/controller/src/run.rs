@@ -357,14 +357,24 @@ impl Run {
             if let Some(until) = row.loose_until.filter(|until| now < *until && !self.superseded) {
                 match row.link {
                     Link::Up => self.take_over(host),
-                    Link::Connecting => {}
+                    Link::Connecting => self.tell_settling(host),
                     Link::Off | Link::Queued | Link::Waiting(_) => {
                         row.link = Link::Queued;
                         self.to_connect.push_back(host);
+                        self.tell_settling(host);
                     }
                 }
                 self.set_timer(until, host);
             }
+        }
+    }
+
+    /// Why a run that is over does not end.
+    pub(crate) fn tell_settling(&mut self, host: usize) {
+        let row = &self.table.hosts[host];
+        if let Some(until) = row.loose_until.filter(|until| self.now < *until && !self.superseded) {
+            let (host, for_ms) = (row.name.clone(), until - self.now);
+            self.tell(EventKind::Settling { host, for_ms });
         }
     }
 

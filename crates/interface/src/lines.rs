@@ -72,6 +72,9 @@ fn line(event: &Event) -> Option<String> {
             Hold::Confirm(question) => format!("{host}: {question}? Enter goes on, `no` stops the run"),
         },
         EventKind::GateOpened { gate } => format!("gate open: {gate}"),
+        EventKind::Settling { host, for_ms } => {
+            format!("{host}: waiting until nothing goes on there by itself ({} at most)", duration(*for_ms))
+        }
         EventKind::Stopping => "stopping: what is under way is finished first".to_owned(),
         EventKind::HostUp { .. }
         | EventKind::LockTaken { .. }
@@ -100,6 +103,11 @@ mod tests {
         };
         assert_eq!(text(done(OutcomeKind::Updated)).as_deref(), Some("a: changed engine/config (1.5 s)"));
         assert_eq!(text(done(OutcomeKind::Unchanged)), None);
+        let settling = EventKind::Settling { host: "a".into(), for_ms: 42_000 };
+        assert_eq!(
+            text(settling).as_deref(),
+            Some("a: waiting until nothing goes on there by itself (42.0 s at most)")
+        );
         let failed = EventKind::StepFailed {
             step: "a/x/y".into(),
             host: "a".into(),

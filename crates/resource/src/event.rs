@@ -102,6 +102,14 @@ pub enum EventKind {
         /// The gate.
         gate: String,
     },
+    /// All is over but for a host that stopped answering in the middle of a step: locks are kept until nothing can go on
+    /// there by itself.
+    Settling {
+        /// The host.
+        host: String,
+        /// How long this takes at most, in milliseconds.
+        for_ms: u64,
+    },
     /// The operator asked to stop; steps under way are finished.
     Stopping,
     /// The run ended.

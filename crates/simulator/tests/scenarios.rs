@@ -76,6 +76,7 @@ fn of_two_operators_one_works() {
 #[test]
 fn locks_are_kept_until_no_helper_goes_on_by_itself() {
     let sample = small(40);
+    let mut waited = 0;
     for (at_ms, can_be_reached) in (400..2_000).step_by(100).flat_map(|at| [(at, true), (at, false)]) {
         let mut world = World::new(HOSTS, 5);
         let plan = planned(&mut world, &sample);
@@ -89,7 +90,19 @@ fn locks_are_kept_until_no_helper_goes_on_by_itself() {
         world.go();
         assert_eq!(world.report(first).unwrap().ending, Ending::Failed, "{at_ms} {can_be_reached}");
         assert_eq!(world.violations(), [], "{at_ms} {can_be_reached}");
+        // Who waits is told for what.
+        let events = world.events(first);
+        let told = events.iter().find_map(|event| match &event.kind {
+            EventKind::Settling { host, for_ms } if host == "b" => Some((event.at_ms, *for_ms)),
+            _ => None,
+        });
+        if let Some((from_ms, for_ms)) = told.filter(|_| !can_be_reached) {
+            let took_ms = events.last().unwrap().at_ms - from_ms;
+            assert!(took_ms >= for_ms, "{at_ms}: it took {took_ms} ms in place of {for_ms}");
+            waited += 1;
+        }
     }
+    assert!(waited > 5, "it was waited {waited} times");
 }
 
 #[test]

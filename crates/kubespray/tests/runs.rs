@@ -250,12 +250,18 @@ fn lab_runs_that_are_cut_off_go_on() {
     let first = first.wait();
     has(&first, 1, "stopped");
     has(&first, 1, "to go on: kubespray runs resume ");
+    let told = format!("{}{}", first.out, first.err);
+    let told = told.split("runs resume ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let run = told.unwrap().to_owned();
     let mut again = start(folder, &lab, &["resources", "d.yaml"]);
     again.until("changed s");
     again.signal(Signal::KILL);
     again.wait();
     has(&kubespray(folder, &lab, &["resources", "d.yaml"]), 1, "`--break-lock` gives it up");
     has(&kubespray(folder, &lab, &["resources", "d.yaml", "--break-lock"]), 0, "took the lock away from");
+    // What somebody else has done since is not done over.
+    let old = kubespray(folder, &lab, &["runs", "resume", &run]);
+    has(&old, 2, "another run has worked on these hosts since: resources, run `");
 
     // A host that is cut off, or loses power, is waited for.
     for host in &hosts {

@@ -175,9 +175,13 @@ fn find_record(name: Option<&str>, reach: &Reach) -> Result<Record, Failure> {
             })
         }
     };
-    let asked = fleet::ask(&reach.transport, &all, |_| vec![Ask::LoadRun { run: wanted.clone() }]);
+    let asked = fleet::ask(&reach.transport, &all, |_| {
+        let last = wanted.as_ref().map(|_| Ask::LoadRun { run: None });
+        [Ask::LoadRun { run: wanted.clone() }].into_iter().chain(last).collect()
+    });
     let mut problems = Vec::new();
     let mut found: Option<Record> = None;
+    let mut kept: Vec<Vec<Holder>> = Vec::new();
     for (host, result) in asked {
         let answered = match result {
             Ok(answered) => answered,
@@ -186,6 +190,7 @@ fn find_record(name: Option<&str>, reach: &Reach) -> Result<Record, Failure> {
                 continue;
             }
         };
+        let mut of_host = Vec::new();
         for (answer, ..) in answered.answers {
             let text = match answer {
                 Answer::Record(Some(text)) => text,
@@ -196,13 +201,26 @@ fn find_record(name: Option<&str>, reach: &Reach) -> Result<Record, Failure> {
                 }
             };
             match Record::parse(&text) {
-                Ok(record) if found.as_ref().is_none_or(|f| f.holder.since_ms < record.holder.since_ms) => {
-                    found = Some(record);
-                }
-                Ok(_) => {}
+                Ok(record) => of_host.push(record),
                 Err(why) => problems.push(Diagnostic::error("record", why).on_host(&host)),
             }
         }
+        kept.push(of_host.iter().map(|record| record.holder.clone()).collect());
+        for record in of_host {
+            let is_wanted = wanted.as_ref().is_none_or(|run| *run == record.holder.run);
+            if is_wanted && found.as_ref().is_none_or(|f| f.holder.since_ms < record.holder.since_ms) {
+                found = Some(record);
+            }
+        }
+    }
+    if let Some(newer) =
+        found.as_ref().filter(|_| wanted.is_some()).and_then(|found| newer(&found.holder, &kept))
+    {
+        let (run, operation) = (&newer.run, &newer.operation);
+        let message = format!("another run has worked on these hosts since: {operation}, run `{run}`");
+        let hint = "give the command of that run again: it does what is left as the hosts are now, and `kubespray plan` shows \
+                    it first";
+        return Err(Diagnostic::error("superseded", message).hint(hint).into());
     }
     found.ok_or_else(|| {
         let what = match name {
@@ -213,6 +231,17 @@ fn find_record(name: Option<&str>, reach: &Reach) -> Result<Record, Failure> {
             Diagnostic::error("record", what).hint("`kubespray runs list` names the runs of this machine"),
         );
         Failure { diagnostics: problems, code: FOUND_ERRORS }
+    })
+}
+
+/// Who worked after a run, as told by all that each host keeps of that run and of the one it knows last: what was done for
+/// the older one may be gone by now, or be done over. Hosts know the order of what they keep; where one missed the older
+/// run, clocks of controllers have to do.
+fn newer<'k>(found: &Holder, kept: &'k [Vec<Holder>]) -> Option<&'k Holder> {
+    kept.iter().find_map(|of_host| {
+        let last = of_host.iter().find(|holder| holder.run != found.run)?;
+        let has_both = of_host.iter().any(|holder| holder.run == found.run);
+        (has_both || last.since_ms > found.since_ms).then_some(last)
     })
 }
 
@@ -254,4 +283,25 @@ fn owner() -> String {
 
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(run: &str, since_ms: u64) -> Holder {
+        Holder { run: run.into(), owner: "o@m".into(), operation: "cluster".into(), since_ms }
+    }
+
+    #[test]
+    fn a_run_is_old_when_a_host_knows_another_one_since() {
+        let found = record("old", 5);
+        let newer = |kept: &[Vec<Holder>]| newer(&found, kept).map(|holder| holder.run.to_string());
+        let old = || record("old", 5);
+        assert_eq!(newer(&[vec![old(), old()], vec![]]), None);
+        // A clock of another controller may be behind: the host knows the order.
+        assert_eq!(newer(&[vec![old(), old()], vec![old(), record("new", 3)]]).as_deref(), Some("new"));
+        assert_eq!(newer(&[vec![old(), old()], vec![record("new", 9)]]).as_deref(), Some("new"));
+        assert_eq!(newer(&[vec![old(), old()], vec![record("before", 1)]]), None, "it missed the old one");
+    }
 }

@@ -90,14 +90,20 @@ fn lab_hosts_answer_and_what_is_wrong_with_one_is_told() {
     assert!(list[2]["problem"].is_string() && run.err.contains(&names[2]), "{}", run.err);
     lab.heal(&names[2]).unwrap();
 
-    // What helpers left goes, and nothing of them runs.
+    // What helpers left goes, and nothing of them runs once those that cleaned up have ended, too.
     let run = kubespray(folder.path(), &lab, &["node", "clean"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     for name in &names {
         let left = lab
             .exec(
                 name,
-                &["sudo", "sh", "-c", "ls -d /var/lib/kubespray 2>/dev/null; pgrep -f '[n]ode --stdio'"],
+                &[
+                    "sudo",
+                    "sh",
+                    "-c",
+                    "ls -d /var/lib/kubespray 2>/dev/null; \
+                     for _ in $(seq 50); do pgrep -f '[n]ode --stdio' || exit 0; sleep 0.1; done >/tmp/left; cat /tmp/left",
+                ],
             )
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{name}");

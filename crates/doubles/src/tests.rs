@@ -290,3 +290,68 @@ fn hosts_join_and_get_pods() {
     let going = admin.list("/api/v1/pods").unwrap();
     assert!(going.iter().all(|pod| pod.pointer("/metadata/deletionTimestamp").is_some()));
 }
+
+#[test]
+fn volumes_follow_pods_and_stay_with_silent_nodes_that_are_not_out_of_service() {
+    let lab = Lab::start();
+    let admin = lab.admin();
+    let manager = crate::controller::Manager::for_tests(
+        lab.client("system:kube-controller-manager", ""),
+        &lab.path("ca.crt"),
+        &lab.path("ca.key"),
+    );
+    manager.all().unwrap();
+    let made = |api_version: &str, plural: &str, namespace: &str, mut object: Value| {
+        object["apiVersion"] = api_version.into();
+        admin.create(&path(api_version, plural, namespace, ""), &object).unwrap();
+    };
+    let node = path("v1", "nodes", "", "n");
+    let is = |ready: &str| {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        admin.merge(&format!("{node}/status"), &json!({"status": {"conditions": conditions}})).unwrap();
+        for _ in 0..2 {
+            manager.all().unwrap();
+        }
+        let volumes = admin.list(&path("storage.k8s.io/v1", "volumeattachments", "", "")).unwrap();
+        let pods = admin.list("/api/v1/pods").unwrap();
+        (pods.len(), volumes.iter().map(|one| one["spec"]["nodeName"].clone()).collect::<Vec<_>>())
+    };
+    made("v1", "nodes", "", json!({"kind": "Node", "metadata": {"name": "n"}}));
+    made(
+        "v1",
+        "persistentvolumes",
+        "",
+        json!({"kind": "PersistentVolume", "metadata": {"name": "pv"},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "csi": {"driver": "csi.example", "volumeHandle": "1"}}}),
+    );
+    made(
+        "v1",
+        "persistentvolumeclaims",
+        "default",
+        json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": "pv"}}),
+    );
+    let pod = || {
+        json!({"kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": "n",
+        "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}})
+    };
+    made("v1", "pods", "default", pod());
+    assert_eq!(is("True"), (1, vec![json!("n")]));
+    let now = json!({"gracePeriodSeconds": 0});
+    admin.delete(&path("v1", "pods", "default", "p"), &now).unwrap();
+    assert_eq!(is("True"), (0, Vec::new()));
+    made("v1", "pods", "default", pod());
+    assert_eq!(is("Unknown"), (1, vec![json!("n")]), "it may have it mounted");
+    admin.delete(&path("v1", "pods", "default", "p"), &now).unwrap();
+    assert_eq!(is("Unknown"), (0, vec![json!("n")]));
+    made("v1", "pods", "default", pod());
+    let live = admin.get(&node).unwrap().unwrap();
+    let mut taints = live["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    taints.push(
+        json!({"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}),
+    );
+    admin.merge(&node, &json!({"spec": {"taints": taints}})).unwrap();
+    assert_eq!(is("Unknown"), (0, Vec::new()), "what is out of service keeps nothing");
+}

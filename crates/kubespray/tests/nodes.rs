@@ -90,7 +90,8 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
 
     reachable("a worker more, the first control plane less and anew", asking);
 
-    // A worker dies for good, and with it, unannounced, what ran there.
+    // A worker dies for good, and with it, unannounced, what ran there. What it had is free before its node is gone.
+    workload::attach(&lab, "nodes1", &site.registry, "nodes4");
     lab.kill("nodes4").unwrap();
     has(&kubespray(folder, &lab, &["remove-node", "nodes4", "--yes"]), 1, "remove-node nodes4 --dead");
     has(
@@ -99,6 +100,7 @@ fn lab_hosts_come_and_leave_the_first_one_and_a_dead_one_too() {
         "done: 1 host changed",
     );
     assert_eq!(ready(&lab, "nodes1"), ["nodes1", "nodes2", "nodes3"]);
+    assert_eq!(workload::attached(&lab, "nodes1"), "");
     workload::answers(&stays);
     let asking = Asking::begin(stays);
 

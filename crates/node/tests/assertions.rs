@@ -346,6 +346,26 @@ fn volumes_are_attached_to_a_node_until_their_driver_lets_go() {
 }
 
 #[test]
+fn a_node_is_lost_when_its_kubelet_is_silent() {
+    let (world, server) = cluster();
+    let lost = |node: &str| Assertion::Lost { kubeconfig: kubeconfig(), node: node.into() };
+    let put = |conditions: Value| {
+        server.put(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"conditions": conditions},
+        }));
+    };
+    for (status, is_lost) in [("True", false), ("False", false), ("Unknown", true)] {
+        put(json!([{"type": "MemoryPressure", "status": "Unknown"}, {"type": "Ready", "status": status}]));
+        let why = "the kubelet of `n1` still reports to the cluster, so its host is not gone";
+        let expected = (!is_lost).then(|| why.to_owned());
+        assert_eq!(problem(&world, lost("n1")), expected, "{status}");
+    }
+    put(json!([]));
+    assert_eq!(problem(&world, lost("n1")), None, "it has never reported");
+    assert_eq!(problem(&world, lost("n9")), None, "nobody knows it");
+}
+
+#[test]
 fn metrics_of_all_nodes_are_there() {
     let (world, server) = cluster();
     let metrics = || Assertion::Metrics { kubeconfig: kubeconfig(), nodes: names(&["n1", "n2"]) };

@@ -15,11 +15,14 @@
 #[path = "common/operations.rs"]
 mod operations;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubespray_controller::Ending;
 use kubespray_planner::operations::Newcomers;
+use kubespray_resource::{Assertion, Check, Probe, State};
+use kubespray_simulator::World;
 use operations::*;
+use serde_json::{Value, json};
 
 /// `FIVE` before two control planes came, one of them to the first place, and a worker.
 const SMALL: &str = "
@@ -196,6 +199,62 @@ fn a_host_that_cannot_be_emptied_stays_unless_that_is_no_matter() {
     assert!(world.host("d").unwrap().text("/etc/kubernetes/kubelet-config.yaml").is_none());
 }
 
+/// A volume that a node has.
+fn attached(node: &str) -> Vec<Value> {
+    vec![json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": "csi-1"},
+        "spec": {"attacher": "csi.example", "nodeName": node, "source": {"persistentVolumeName": "pv-1"}},
+    })]
+}
+
+/// Why a volume is not free.
+fn volume(world: &mut World, node: &str) -> Option<String> {
+    let probe = Probe::Cluster(Assertion::NoVolumes { kubeconfig: ADMIN.into(), node: node.into() });
+    let check = Check { name: "volumes".into(), probe, timeout_s: 0, interval_ms: 0 };
+    let items = BTreeMap::from([("a".to_owned(), vec![("a/test/volumes".into(), check.into())])]);
+    match world.states(items).into_values().next() {
+        Some(Ok(State::Check(seen))) => seen.problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn volumes_of_a_dead_host_are_free_when_it_is_forgotten() {
+    let leaves = || {
+        let asked = Intent::Remove { hosts: vec!["d"], dead: vec!["d"], without: WITHOUT_D };
+        Operation::new(FIVE, "custom_cni", KNOWN).asked(asked)
+    };
+    let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
+    put_objects(&mut world, "volume", attached("d"));
+    // Who answers no helper and reports all the same may write to its volumes.
+    let was = portrait(&world);
+    let (report, _) = leaves().run(&mut world, "leaves");
+    assert_eq!(report.ending, Ending::Failed);
+    let told = &report.failures[0];
+    assert_eq!(told.step.as_ref().map(ToString::to_string).as_deref(), Some("a/pre-remove/lost-d"));
+    assert!(told.failure.message.contains("still reports to the cluster"), "{told:?}");
+    assert_eq!(differences(&world, &was), Vec::<String>::new(), "nothing else is done");
+    assert!(volume(&mut world, "d").is_some());
+
+    leaves().lose(&mut world);
+    leaves().succeed(&mut world, "leaves-dead");
+    let why = are_ready(&mut world, "a", &["d"]).unwrap_err();
+    assert!(why.contains("it is not there"), "{why}");
+    assert_eq!(volume(&mut world, "d"), None);
+}
+
+#[test]
+fn volumes_of_a_dead_host_are_nobodys_matter_where_that_is_wished() {
+    let vars = format!("{KNOWN}allow_ungraceful_removal: true\n");
+    let asked = Intent::Remove { hosts: vec!["d"], dead: vec!["d"], without: WITHOUT_D };
+    let leaves = Operation::new(FIVE, "custom_cni", &vars).asked(asked);
+    let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
+    put_objects(&mut world, "volume", attached("d"));
+    leaves.lose(&mut world);
+    leaves.succeed(&mut world, "leaves");
+    assert!(volume(&mut world, "d").is_some(), "who asks for that looks after it");
+}
+
 #[test]
 fn a_host_is_not_wiped_where_that_is_wished() {
     let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
@@ -214,7 +273,7 @@ fn a_host_is_not_wiped_where_that_is_wished() {
 #[test]
 fn three_members_become_five_and_three_again() {
     let mut world = made(&Operation::new(FIVE, "custom_cni", KNOWN));
-    let members = |world: &kubespray_simulator::World| -> Vec<usize> {
+    let members = |world: &World| -> Vec<usize> {
         let path = "/etc/kubernetes/manifests/kube-apiserver.yaml";
         let of = |name: &str| world.host(name).unwrap().text(path).unwrap().matches(":2379").count();
         ["a", "b", "c"].map(of).to_vec()

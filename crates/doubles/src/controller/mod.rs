@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod nodes;
+mod volumes;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -209,7 +210,7 @@ impl Manager {
 impl Manager {
     /// Every controller once. What fails is told when it is something else than before.
     fn round(&self, told: &mut BTreeMap<&'static str, String>) {
-        let all: [(&'static str, &dyn Fn() -> Result<(), String>); 11] = [
+        let all: [(&'static str, &dyn Fn() -> Result<(), String>); 12] = [
             ("csr", &|| self.requests()),
             ("namespace", &|| self.namespaces()),
             ("serviceaccount", &|| self.accounts()),
@@ -217,6 +218,7 @@ impl Manager {
             ("tokencleaner", &|| self.tokens()),
             ("nodeipam", &|| self.networks()),
             ("node-lifecycle", &|| self.lifecycle()),
+            ("attachdetach", &|| self.volumes()),
             ("workloads", &|| self.workloads()),
             ("disruption", &|| self.budgets()),
             ("endpoints", &|| self.endpoints()),

@@ -10,6 +10,7 @@ use crate::clock;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 fn delete_now() -> Value {
@@ -97,7 +98,11 @@ impl Manager {
             let Some(node) = nodes.iter().find(|found| text(found, "/metadata/name") == node) else {
                 continue;
             };
-            if pod.pointer("/metadata/deletionTimestamp").is_none() && must_leave(&pod, node) {
+            let is_ending = pod.pointer("/metadata/deletionTimestamp").is_some();
+            if is_ending && is_out_of_service(node) && condition(node, "Ready") != "True" {
+                // Nobody is there who could end it.
+                self.client.delete(&at, &delete_now())?;
+            } else if !is_ending && must_leave(&pod, node) {
                 self.client.delete(&at, &json!({}))?;
             }
         }
@@ -168,6 +173,13 @@ impl Manager {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether somebody said that nothing runs there any more.
+pub(super) fn is_out_of_service(node: &Value) -> bool {
+    list(node, "/spec/taints")
+        .iter()
+        .any(|taint| taint["key"] == OUT_OF_SERVICE && taint["effect"] == "NoExecute")
 }
 
 /// Whether a pod has been on a node that it does not bear for longer than it bears it.

@@ -114,6 +114,49 @@ pub fn begin(lab: &Lab, plane: &str, registry: &str, addresses: &[Ipv4Addr]) {
     answers(addresses);
 }
 
+/// Gives a node a pod with a volume that nobody mounts, as its driver is nowhere, and waits until it is attached.
+pub fn attach(lab: &Lab, plane: &str, registry: &str, node: &str) {
+    let manifest = format!(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: kept}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteOnce]
+  csi: {{driver: csi.lab, volumeHandle: kept}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: kept, namespace: default}}
+spec:
+  storageClassName: ''
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: 1Gi}}}}
+  volumeName: kept
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: keeper, namespace: default}}
+spec:
+  nodeName: {node}
+  containers: [{{name: keeper, image: '{registry}/lab/network:1', volumeMounts: [{{name: kept, mountPath: /kept}}]}}]
+  volumes: [{{name: kept, persistentVolumeClaim: {{claimName: kept}}}}]
+"
+    );
+    sh(lab, plane, &format!("cat > /root/kept.yaml <<'END'\n{manifest}END"));
+    sh(lab, plane, &format!("{KUBECTL} apply --server-side -f /root/kept.yaml"));
+    let until = Instant::now() + Duration::from_mins(1);
+    while attached(lab, plane).is_empty() {
+        assert!(Instant::now() < until, "the volume is not attached");
+        sleep(Duration::from_secs(1));
+    }
+}
+
+/// The volumes that are attached to any node.
+pub fn attached(lab: &Lab, plane: &str) -> String {
+    sh(lab, plane, &format!("{KUBECTL} get volumeattachments --no-headers 2>/dev/null"))
+}
+
 /// Waits until all of these hosts answer for the workload, many times in a row: ports of nodes lead to all pods in turn, and
 /// one that is gone may still be among them.
 pub fn answers(addresses: &[Ipv4Addr]) {

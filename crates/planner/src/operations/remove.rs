@@ -2,12 +2,14 @@
 //!
 //! Pods move away first; then those that stay forget the host, so that nobody asks it any more; then its member leaves
 //! etcd, the host is wiped, and its node is deleted. A host that is gone for good is forgotten alike, without what only
-//! it could do. Who stays learns no more than it must ([`super::difference`]).
+//! it could do: its node is out of service, which gives its volumes free at once. Who stays learns no more than it must
+//! ([`super::difference`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use kubespray_resource::{
-    Assertion, Check, Disruption, Drain, Gate, Needs, ObjectAbsent, ObjectRef, Probe, Rollout, Step, StepId,
+    Assertion, Check, Disruption, Drain, Gate, Needs, NodeState, ObjectAbsent, ObjectRef, Probe, Rollout,
+    Step, StepId,
 };
 use kubespray_spec::{ClusterSpec, HostSpec};
 
@@ -28,11 +30,17 @@ const FORGOTTEN: &str = "forgotten";
 /// Who cordons, as nodes say it.
 const MARK: &str = "remove-node";
 
-/// How often volumes are looked at again, in milliseconds.
-const VOLUMES_INTERVAL_MS: u64 = 2_000;
+/// How often the cluster is asked again, in milliseconds.
+const ASKED_AGAIN_MS: u64 = 2_000;
 
 /// How long a node may take to go, in seconds (OPS-095).
 const GONE_S: u64 = 60;
+
+/// How long the cluster may take to give a node up behind the time that it grants it, in seconds.
+const NOTICED_S: u64 = 60;
+
+/// Says that nothing runs on a node any more: its pods are deleted and its volumes detached without asking it.
+const OUT_OF_SERVICE: (&str, &str) = ("node.kubernetes.io/out-of-service:NoExecute", "nodeshutdown");
 
 /// Volumes may take as long as a pod's end, this often (OPS-092).
 const VOLUMES_TRIES: u64 = 3;
@@ -190,8 +198,8 @@ impl Builder {
         // All that is done for them in the name of the cluster.
         let mut before = Chain::new(leader);
         before.begin("pre-remove", "pre-remove");
-        for host in gone.iter().filter(|host| is_node(host) && !is_dead(host) && is_listed(host)) {
-            empty(&mut before, host);
+        for host in gone.iter().filter(|host| is_node(host) && is_listed(host)) {
+            if is_dead(host) { give_up(&mut before, host) } else { empty(&mut before, host) }
         }
         let (before, refused) = before.finish();
         self.refusals.extend(refused);
@@ -271,9 +279,8 @@ impl Builder {
 fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
     let settings = &host.settings.remove_node;
     let grace_s = u64::try_from(settings.drain_grace_period).ok();
-    let kubeconfig = control_plane::admin(&chain.host);
     let drain = Drain {
-        kubeconfig: kubeconfig.clone(),
+        kubeconfig: control_plane::admin(&chain.host),
         node: host.node_name.clone(),
         mark: Some(MARK.into()),
         grace_s,
@@ -292,11 +299,39 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
         return;
     }
     takes_turn(chain.add(format!("drain-{}", host.name), drain));
+    no_volumes(chain, host);
+}
+
+/// PAIN-049: pods and volumes of a dead host are given free, once its kubelet is silent.
+fn give_up(chain: &mut Chain<'_>, host: &HostSpec) {
+    if host.settings.remove_node.allow_ungraceful_removal {
+        return;
+    }
+    let (kubeconfig, node) = (control_plane::admin(&chain.host), host.node_name.clone());
+    let granted = &chain.host.settings().controller_manager.kube_controller_node_monitor_grace_period;
     let check = Check {
-        name: format!("no volume is attached to `{}`", host.node_name),
-        probe: Probe::Cluster(Assertion::NoVolumes { kubeconfig, node: host.node_name.clone() }),
-        timeout_s: grace_s.unwrap_or_default().saturating_mul(VOLUMES_TRIES),
-        interval_ms: VOLUMES_INTERVAL_MS,
+        name: format!("the kubelet of `{node}` does not report any more"),
+        probe: Probe::Cluster(Assertion::Lost { kubeconfig: kubeconfig.clone(), node: node.clone() }),
+        timeout_s: granted.length().as_secs().saturating_add(NOTICED_S),
+        interval_ms: ASKED_AGAIN_MS,
+    };
+    chain.add(format!("lost-{}", host.name), check);
+    let (taint, value) = OUT_OF_SERVICE;
+    let taints = BTreeMap::from([(taint.to_owned(), Some(value.to_owned()))]);
+    let state = NodeState { kubeconfig, name: node, taints, ..NodeState::default() };
+    chain.add(format!("out-of-service-{}", host.name), state);
+    no_volumes(chain, host);
+}
+
+/// OPS-092: a volume that is still attached could not be used elsewhere.
+fn no_volumes(chain: &mut Chain<'_>, host: &HostSpec) {
+    let (kubeconfig, node) = (control_plane::admin(&chain.host), host.node_name.clone());
+    let grace_s = u64::try_from(host.settings.remove_node.drain_grace_period).unwrap_or_default();
+    let check = Check {
+        name: format!("no volume is attached to `{node}`"),
+        probe: Probe::Cluster(Assertion::NoVolumes { kubeconfig, node }),
+        timeout_s: grace_s.saturating_mul(VOLUMES_TRIES),
+        interval_ms: ASKED_AGAIN_MS,
     };
     chain.add(format!("volumes-{}", host.name), check);
 }

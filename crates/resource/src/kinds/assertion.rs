@@ -80,6 +80,13 @@ pub enum Assertion {
         /// The node's name in the cluster.
         node: String,
     },
+    /// The cluster has given a node up: its kubelet has not reported for long.
+    Lost {
+        /// The kubeconfig on the host.
+        kubeconfig: String,
+        /// The node's name in the cluster.
+        node: String,
+    },
     /// Metrics of nodes are there.
     Metrics {
         /// The kubeconfig on the host.

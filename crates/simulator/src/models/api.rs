@@ -10,7 +10,7 @@ use super::{fields, kubeadm, kubernetes};
 use crate::SimHost;
 
 /// Group and version, kind, plural, whether it is in namespaces.
-const KINDS: [(&str, &str, &str, bool); 28] = [
+const KINDS: [(&str, &str, &str, bool); 29] = [
     ("v1", "Namespace", "namespaces", false),
     ("v1", "Node", "nodes", false),
     ("v1", "Pod", "pods", true),
@@ -33,6 +33,7 @@ const KINDS: [(&str, &str, &str, bool); 28] = [
     ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", false),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     ("storage.k8s.io/v1", "CSIDriver", "csidrivers", false),
+    ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", false),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", true),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
     ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),

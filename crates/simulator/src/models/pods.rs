@@ -32,6 +32,7 @@ pub(super) fn pass(store: &mut Store, kubelets: &[Kubelet], now: u64) {
     for kubelet in kubelets {
         node(store, kubelet, now);
     }
+    detach(store);
     for kind in ["DaemonSet", "Deployment", "StatefulSet"] {
         let workloads: Vec<Value> = store.of_kind(kind).cloned().collect();
         for workload in workloads {
@@ -82,6 +83,24 @@ fn node(store: &mut Store, kubelet: &Kubelet, now: u64) {
     if before.as_ref() != Some(&next) {
         store.save(next, now);
     }
+}
+
+/// Volumes leave nodes that are out of service; of others their kubelets would have to let go first.
+fn detach(store: &mut Store) {
+    let is_gone = |node: &Value| {
+        let taints = node.pointer("/spec/taints").and_then(Value::as_array);
+        let is_told = |taint| words(taint, "/key") == "node.kubernetes.io/out-of-service";
+        taints.is_some_and(|taints| taints.iter().any(is_told))
+    };
+    let gone: BTreeSet<&str> = store
+        .of_kind("Node")
+        .filter(|node| is_gone(node))
+        .map(|node| words(node, "/metadata/name"))
+        .collect();
+    let attached = store.of_kind("VolumeAttachment");
+    let free: Vec<Key> =
+        attached.filter(|volume| gone.contains(words(volume, "/spec/nodeName"))).map(key_of).collect();
+    free.iter().for_each(|key| store.remove(key));
 }
 
 pub(super) fn is_ready(node: &Value) -> bool {

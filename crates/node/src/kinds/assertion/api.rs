@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Finding;
 use crate::HttpResponse;
 use crate::failure::last_lines;
+use crate::kinds::node_state;
 use crate::kubernetes::health::{pods, text};
 use crate::kubernetes::{ApiError, Client};
 
@@ -223,6 +224,24 @@ pub(super) fn no_volumes(client: &Client<'_>, node: &str) -> Result<Option<Findi
     Ok(finding.map(|finding| {
         finding.hint("its driver detaches it when no pod uses it; look at the driver's pods, or set `allow_ungraceful_removal: true`")
     }))
+}
+
+/// PAIN-049: whoever still reports may still write to its volumes. A node that nobody knows is lost as well.
+pub(super) fn lost(client: &Client<'_>, node: &str) -> Result<Option<Finding>, ApiError> {
+    let Some(found) = node_state::read(client, node)? else { return Ok(None) };
+    let conditions = found.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.into_iter().flatten().find(|condition| text(condition, "/type") == "Ready");
+    if ready.is_none_or(|ready| text(ready, "/status") == "Unknown") {
+        return Ok(None);
+    }
+    Ok(Some(
+        Finding::new(format!(
+            "the kubelet of `{node}` still reports to the cluster, so its host is not gone"
+        ))
+        .because(conditions_of(node, &found))
+        .hint("switch the host off: what runs there would go on writing to volumes that others get")
+        .hint("`allow_ungraceful_removal: true` asks neither for that nor for volumes"),
+    ))
 }
 
 /// CHK-007, CHK-008, CHK-074: none waits, none was denied. None is approved here: who asks must be looked at.

@@ -77,6 +77,9 @@ pub(crate) fn look<'h>(
         Assertion::NoVolumes { kubeconfig, node } => {
             told(client(kubeconfig).and_then(|client| api::no_volumes(&client, node)))
         }
+        Assertion::Lost { kubeconfig, node } => {
+            told(client(kubeconfig).and_then(|client| api::lost(&client, node)))
+        }
         Assertion::Metrics { kubeconfig, nodes } => {
             told(client(kubeconfig).and_then(|client| api::metrics(&client, nodes)))
         }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kubespray_planner::components::{Live, Site, control_plane_order};
 use kubespray_planner::lint;
 use kubespray_resource::{
-    Comparison, Content, Disruption, Facts, Gate, Guard, Needs, PLAN_SCHEMA_VERSION, Plan, PlannedStep,
-    Policy, Resource, Rollout, Secrets, Step, StepId,
+    Comparison, Content, Disruption, Facts, Gate, Guard, Needs, NodeListed, PLAN_SCHEMA_VERSION, Plan,
+    PlannedStep, Policy, Resource, Rollout, Secrets, Step, StepId,
 };
 use support::{debian, part, shown, spec};
 
@@ -167,6 +167,21 @@ fn what_changes_on_live_ones_takes_turns() {
         made.steps.iter().filter(|step| step.host == "a" || step.host == "w").cloned().collect();
     insta::assert_snapshot!(order_of(&own));
     assert_eq!(made.lints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_that_was_ready_is_so_again_before_the_next_control_plane_has_its_turn() {
+    let listed = |name: &str, ready| (name.to_owned(), NodeListed { ready, ..NodeListed::default() });
+    let live = Live {
+        listed: Some([listed("a", true), listed("b", false), listed("w", true)].into()),
+        ..live(&["a", "b", "c"], &["a", "b", "c", "w"])
+    };
+    let made = made(LARGE, "", &live);
+    let waits = made.steps.iter().filter(|step| step.id.as_str().ends_with("/node-ready"));
+    let waits: Vec<(&str, Option<&str>)> =
+        waits.map(|step| (step.id.as_str(), step.rollout.as_deref())).collect();
+    // Of one that was not, or that nobody knows, it would be waited for in vain.
+    assert_eq!(waits, [("a/control-plane/node-ready", Some("control-plane"))]);
 }
 
 #[test]

@@ -299,17 +299,17 @@ fn a_changed_variable_changes_what_it_must() {
         ("additional_sysctl: [{name: vm.swappiness, value: 10}]", "preinstall/sysctl-vm.swappiness", ""),
         (
             "kubelet_max_pods: 90",
-            "kubelet/configuration kubelet/kubelet.service kubelet/well kubelet/running kubelet/running-well control-plane/ready",
+            "kubelet/configuration kubelet/kubelet.service kubelet/well kubelet/running kubelet/running-well control-plane/ready control-plane/node-ready",
             "",
         ),
         (
             "kube_apiserver_request_timeout: 2m0s",
-            "control-plane/kubeadm-config control-plane/manifests kubelet/running-well control-plane/ready",
+            "control-plane/kubeadm-config control-plane/manifests kubelet/running-well control-plane/ready control-plane/node-ready",
             "control-plane/upload-config",
         ),
         (
             "supplementary_addresses_in_ssl_keys: [api.example]",
-            "control-plane/kubeadm-config control-plane/certificate-names control-plane/manifests kubelet/running-well control-plane/ready",
+            "control-plane/kubeadm-config control-plane/certificate-names control-plane/manifests kubelet/running-well control-plane/ready control-plane/node-ready",
             "control-plane/upload-config",
         ),
         (

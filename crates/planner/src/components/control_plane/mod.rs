@@ -25,6 +25,7 @@ use kubespray_spec::choices::KubeAsymmetricEncryptionAlgorithm;
 pub(crate) use config::join as join_configuration;
 pub(crate) use files::patches;
 
+use super::objects::nodes_ready;
 use super::{Chain, Host, Site, file, join, kubelet};
 
 /// What kubeadm knows of a control plane, in the folder of Kubernetes' configuration.
@@ -352,12 +353,21 @@ fn join_others(chain: &mut Chain<'_>) {
     step.rollout = Some(ROLLOUT.into());
 }
 
-/// CP-166: the API server of this very host is well.
+/// CP-166: the API server of this very host is well. While it restarts, for half a minute and more, the kubelet beside it
+/// reports to nobody, and its node may be given up; pods there are served no more until it is ready again. So that this
+/// never befalls two at a time, a node that was ready is so again before the next host has its turn.
 fn is_ready(chain: &mut Chain<'_>) {
     let host = chain.host;
     let step = chain.add("ready", api_server_is_well(&host));
-    if !host.site.live.control_planes.is_empty() {
-        step.rollout = Some(ROLLOUT.into());
+    if host.site.live.control_planes.is_empty() {
+        return;
+    }
+    step.rollout = Some(ROLLOUT.into());
+    if host.is_live_control_plane() && host.site.live.node(host.spec).is_some_and(|node| node.ready) {
+        let node = host.spec.node_name.clone();
+        let check =
+            Check { name: format!("the node `{node}` is ready again"), ..nodes_ready(chain, vec![node]) };
+        chain.add("node-ready", check).rollout = Some(ROLLOUT.into());
     }
 }
 

@@ -355,26 +355,20 @@ impl Run {
             let now = self.now;
             let row = &mut self.table.hosts[host];
             if let Some(until) = row.loose_until.filter(|until| now < *until && !self.superseded) {
+                let name = row.name.clone();
                 match row.link {
                     Link::Up => self.take_over(host),
-                    Link::Connecting => self.tell_settling(host),
+                    Link::Connecting => {}
                     Link::Off | Link::Queued | Link::Waiting(_) => {
                         row.link = Link::Queued;
                         self.to_connect.push_back(host);
-                        self.tell_settling(host);
                     }
+                }
+                if self.table.hosts[host].link != Link::Up {
+                    self.tell(EventKind::Settling { host: name, for_ms: until - now });
                 }
                 self.set_timer(until, host);
             }
-        }
-    }
-
-    /// Why a run that is over does not end.
-    pub(crate) fn tell_settling(&mut self, host: usize) {
-        let row = &self.table.hosts[host];
-        if let Some(until) = row.loose_until.filter(|until| self.now < *until && !self.superseded) {
-            let (host, for_ms) = (row.name.clone(), until - self.now);
-            self.tell(EventKind::Settling { host, for_ms });
         }
     }
 

@@ -42,8 +42,15 @@ const NOTICED_S: u64 = 60;
 /// Says that nothing runs on a node any more: its pods are deleted and its volumes detached without asking it.
 const OUT_OF_SERVICE: (&str, &str) = ("node.kubernetes.io/out-of-service:NoExecute", "nodeshutdown");
 
+/// How long it takes at most until volumes of a node that is out of service are free, in seconds: whatever Kubernetes does
+/// not detach at once, it does after six minutes.
+const DETACHED_S: u64 = 420;
+
 /// Volumes may take as long as a pod's end, this often (OPS-092).
 const VOLUMES_TRIES: u64 = 3;
+
+/// How long they may take in any case, in seconds: where each pod says by itself how long its end takes.
+const VOLUMES_LEAST_S: u64 = 60;
 
 /// What a removal is about.
 #[derive(Clone, Copy, Debug)]
@@ -299,7 +306,7 @@ fn empty(chain: &mut Chain<'_>, host: &HostSpec) {
         return;
     }
     takes_turn(chain.add(format!("drain-{}", host.name), drain));
-    no_volumes(chain, host);
+    no_volumes(chain, host, VOLUMES_LEAST_S);
 }
 
 /// PAIN-049: pods and volumes of a dead host are given free, once its kubelet is silent.
@@ -320,17 +327,17 @@ fn give_up(chain: &mut Chain<'_>, host: &HostSpec) {
     let taints = BTreeMap::from([(taint.to_owned(), Some(value.to_owned()))]);
     let state = NodeState { kubeconfig, name: node, taints, ..NodeState::default() };
     chain.add(format!("out-of-service-{}", host.name), state);
-    no_volumes(chain, host);
+    no_volumes(chain, host, DETACHED_S);
 }
 
-/// OPS-092: a volume that is still attached could not be used elsewhere.
-fn no_volumes(chain: &mut Chain<'_>, host: &HostSpec) {
+/// OPS-092: a volume that is still attached could not be used elsewhere. They are waited for at least so many seconds.
+fn no_volumes(chain: &mut Chain<'_>, host: &HostSpec, least_s: u64) {
     let (kubeconfig, node) = (control_plane::admin(&chain.host), host.node_name.clone());
     let grace_s = u64::try_from(host.settings.remove_node.drain_grace_period).unwrap_or_default();
     let check = Check {
         name: format!("no volume is attached to `{node}`"),
         probe: Probe::Cluster(Assertion::NoVolumes { kubeconfig, node }),
-        timeout_s: grace_s.saturating_mul(VOLUMES_TRIES),
+        timeout_s: grace_s.saturating_mul(VOLUMES_TRIES).max(least_s),
         interval_ms: ASKED_AGAIN_MS,
     };
     chain.add(format!("volumes-{}", host.name), check);

@@ -138,6 +138,16 @@ fn what_a_cluster_refuses_is_told_with_a_hint() {
     assert_eq!(state.problem.unwrap(), "no program `/opt/none/etcdctl`");
 }
 
+#[test]
+fn a_cluster_that_has_just_lost_its_leader_is_waited_for() {
+    let world = cluster(&THREE);
+    world.state("etcd/leaderless", "");
+    let State::EtcdMember(state) = world.observe(&member(1).into()).unwrap() else { panic!() };
+    assert_eq!((state.members.len(), state.problem), (3, None));
+    let State::EtcdHealth(state) = world.observe(&health(3).into()).unwrap() else { panic!() };
+    assert_eq!((state.members.len(), state.problem), (3, None));
+}
+
 fn health(count: u32) -> EtcdHealth {
     EtcdHealth {
         client: client(),

@@ -9,8 +9,18 @@ use crate::SimHost;
 use crate::host::{file, text};
 
 const LATE: &str = "context deadline exceeded";
-/// `etcdctl` waits so long for what does not answer.
+/// `etcdctl` waits so long for what does not answer, where nothing else is said.
 const LATE_US: u64 = 5_000_000;
+
+/// How long this one waits, and what else it is told.
+fn late_us<'w, 'a>(words: &'w [&'a str]) -> (u64, &'w [&'a str]) {
+    if let [rest @ .., last] = words
+        && let Some(limit) = last.strip_prefix("--command-timeout=").and_then(|text| text.strip_suffix('s'))
+    {
+        return (limit.parse::<u64>().unwrap_or_default() * 1_000_000, rest);
+    }
+    (LATE_US, words)
+}
 
 /// Who answers at an endpoint, with all that answer it.
 fn answers(site: &mut Site, from: Viewer, url: &str) -> Option<(Running, Vec<Running>)> {
@@ -47,6 +57,7 @@ fn member(member: &Member) -> Value {
 /// `etcdctl`: endpoints and certificates stand in its environment.
 pub(super) fn etcdctl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<Output, HostError> {
     drop(host.alive(15_000)?);
+    let (late_us, words) = late_us(words);
     let from = Viewer::of(&host.inner.borrow());
     let mut files = Vec::new();
     for key in ["ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"] {
@@ -71,7 +82,7 @@ pub(super) fn etcdctl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<O
     }
     let found = urls.iter().find_map(|url| answers(&mut host.site.borrow_mut(), from, url));
     let Some((asked, up)) = found else {
-        drop(host.alive(LATE_US)?);
+        drop(host.alive(late_us)?);
         return failed(format!("Error: {LATE}"));
     };
     if asked.ca != ca {
@@ -91,7 +102,7 @@ pub(super) fn etcdctl(host: &SimHost, words: &[&str], spawn: &Spawn) -> Result<O
         return ok(format!("Snapshot saved at {path}\n"));
     }
     if !has_quorum(&host.site.borrow(), asked.cluster, &up) {
-        drop(host.alive(LATE_US)?);
+        drop(host.alive(late_us)?);
         return failed("Error: etcdserver: request timed out");
     }
     if !matches!(words, ["member", "list", ..]) {

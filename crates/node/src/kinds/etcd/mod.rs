@@ -29,6 +29,10 @@ const SHORT: Duration = Duration::from_secs(30);
 /// How much longer for each endpoint: those that are dead are waited for one after the other.
 const EACH: Duration = Duration::from_secs(8);
 
+/// How long members may take to say who they are. Without a leader none says it, and to choose a new one takes up to twice
+/// the election timeout: 10 s, as clusters have it (`etcd_election_timeout`). Of the environment `etcdctl` takes it too late.
+const ELECTED: &str = "--command-timeout=15s";
+
 /// `etcdctl` for one cluster.
 #[derive(Clone, Copy)]
 struct Ctl<'a> {
@@ -75,9 +79,10 @@ impl Ctl<'_> {
         parse(&argv, &output)
     }
 
-    /// The members of the cluster, with its id, in the order of their ids.
+    /// The members of the cluster, with its id, in the order of their ids. A leader that is being chosen is waited for: a
+    /// cluster that has just lost one is not without a quorum.
     fn members(self) -> Result<Vec<EtcdListed>, Failure> {
-        let list: MemberList = self.json(&["member", "list", "-w", "json"])?;
+        let list: MemberList = self.json(&["member", "list", "-w", "json", ELECTED])?;
         Ok(list.members.into_iter().map(Member::listed).collect())
     }
 }
